@@ -1,0 +1,33 @@
+"""What an adapter is: it speaks one platform, and knows of the core only `core.turns` and `core.errors`."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.turns import Event, Inbox, Reply
+
+
+class Adapter(Protocol):
+    """One platform, for one bot account.
+
+    `listen` runs until it is cancelled and survives whatever the platform does, except a refusal for good: then
+    it raises `core.errors.Refused`. `deliver` works from the event alone, in any process, also the second time,
+    and returns when the final text is in the room; it raises `core.errors.Refused` when the platform will never
+    take it, and whatever the reply raises (`LeaseLost`, `StoreUnavailable`).
+
+    An adapter that is served by HTTP (a webhook, the page) also has `routes`, a list of Starlette routes.
+    """
+
+    platform: str
+
+    async def listen(self, inbox: Inbox) -> None: ...
+
+    async def deliver(self, event: Event, reply: Reply) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `trialogue doctor` looked at. `fix` says what to do, and where to click."""
+
+    ok: bool
+    what: str
+    fix: str = ""

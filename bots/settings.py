@@ -1,0 +1,268 @@
+"""The one reader of files and environment.
+
+Environment beats file beats default. Each key has one name, `section.key`, written `TRIALOGUE_SECTION__KEY` in the
+environment; tokens are also read under the names that people already have (`DISCORD_TOKEN` and its like).
+Unknown keys are errors that name the nearest known one. No error and no repr ever shows a value.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from core.dialogue import DEFAULT_PERSONA
+from core.errors import CoreError
+
+PREFIX = "TRIALOGUE_"
+FILE_NAME = "trialogue.toml"
+
+COMMON_NAMES: Mapping[str, tuple[str, str]] = {
+    "DISCORD_TOKEN": ("discord", "token"),
+    "TELEGRAM_BOT_TOKEN": ("telegram", "token"),
+    "SLACK_BOT_TOKEN": ("slack", "bot_token"),
+    "SLACK_APP_TOKEN": ("slack", "app_token"),
+    "SLACK_SIGNING_SECRET": ("slack", "signing_secret"),
+}
+
+# In the environment with our prefix, and no setting: where the file is, and what only the tests read.
+_NOT_SETTINGS = {"TRIALOGUE_CONFIG", "TRIALOGUE_TEST_SPECS"}
+
+
+class BadSettings(CoreError):
+    """What was configured cannot be used. The text names each key and what is wrong, and no value."""
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return url.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    schemes = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+    value = url.get_secret_value()
+    if value != "embedded" and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ValueError(f'must be "embedded" or begin with one of {", ".join(f"{s}://" for s in schemes)}')
+    return url
+
+
+def _token(token: SecretStr) -> SecretStr:
+    value = token.get_secret_value().strip()
+    if any(char.isspace() for char in value):
+        raise ValueError("has a space or a line break in it; copy it again")
+    return SecretStr(value)
+
+
+HttpUrl = Annotated[str, _url("http", "https")]
+Token = Annotated[SecretStr, AfterValidator(_token)]
+NoSecret = SecretStr("")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
+
+
+class Discord(_Section):
+    token: Token = NoSecret
+    api_base: HttpUrl = "https://discord.com/api/v10"
+    gateway_url: Annotated[str, _url("ws", "wss")] | None = None
+
+
+class Telegram(_Section):
+    token: Token = NoSecret
+    api_base: HttpUrl = "https://api.telegram.org"
+    mode: Literal["polling", "webhook"] = "polling"
+    webhook_url: HttpUrl | None = None
+    webhook_secret: Token = NoSecret
+    in_doubt: Literal["resend", "skip"] = "resend"
+
+
+class Slack(_Section):
+    bot_token: Token = NoSecret
+    app_token: Token = NoSecret
+    signing_secret: Token = NoSecret
+    api_base: HttpUrl = "https://slack.com/api/"
+    mode: Literal["socket", "http"] = "socket"
+
+
+class Http(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    names: tuple[str, ...] = ()
+
+
+class Redis(_Section):
+    url: Annotated[SecretStr, AfterValidator(_redis_url)] = SecretStr("embedded")
+    fsync: Literal["always", "everysec"] = "always"
+    shards: int = Field(16, ge=1, le=1024)
+
+
+class Model(_Section):
+    name: str = Field("default", min_length=1)
+    url: HttpUrl | None = None
+    api_key: Token = NoSecret
+    delay: float = Field(0.0, ge=0, le=60)
+    max_tokens: int = Field(512, ge=1)
+    temperature: float = Field(0.7, ge=0, le=2)
+    top_p: float = Field(0.9, gt=0, le=1)
+    repetition_penalty: float = Field(1.1, ge=1, le=2)
+    context: int = Field(8192, ge=256)
+
+
+class Memory(_Section):
+    window: int = Field(2048, ge=128)
+    max_turns: int = Field(2000, ge=2)
+
+
+class Settings(BaseSettings):
+    """All that can be set. README lists the keys with what they do."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        nested_model_default_partial_update=True,
+    )
+    file: ClassVar[Path | None] = None
+
+    name: str = Field("Trialogue", min_length=1, max_length=64)
+    persona: str = DEFAULT_PERSONA
+    tell_time: bool = False
+    data_dir: Path = Field(default_factory=lambda: user_data_path("trialogue"))
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    discord: Discord = Discord()
+    telegram: Telegram = Telegram()
+    slack: Slack = Slack()
+    http: Http = Http()
+    redis: Redis = Redis()
+    model: Model = Model()
+    memory: Memory = Memory()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        common = InitSettingsSource(settings_cls, init_kwargs=dict(_common_names(os.environ)))
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=cls.file)
+        return init_settings, env_settings, common, toml
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms whose tokens are set."""
+        tokens = {
+            "discord": self.discord.token,
+            "telegram": self.telegram.token,
+            "slack": self.slack.bot_token,
+        }
+        return tuple(platform for platform, token in tokens.items() if token.get_secret_value())
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read the settings from `path`, or the first file that there is, and the environment.
+
+    Raises `BadSettings`.
+    """
+    file = path or _find_file()
+    if path is not None and not path.is_file():
+        raise BadSettings(f"there is no settings file {path}")
+    _check_environment(os.environ)
+    source = type("Settings", (Settings,), {"file": file, "__module__": __name__})
+    try:
+        settings = source()
+    except tomllib.TOMLDecodeError as exc:
+        raise BadSettings(f"{file} is not TOML: {exc}") from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise BadSettings(f"{file} cannot be read: {type(exc).__name__}") from None
+    except SettingsError as exc:
+        raise BadSettings(f"the environment: {exc}") from None
+    except ValidationError as exc:
+        raise BadSettings("\n".join(_explain(exc))) from None
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def _find_file() -> Path | None:
+    if named := os.environ.get("TRIALOGUE_CONFIG"):
+        if not Path(named).is_file():
+            raise BadSettings(f"TRIALOGUE_CONFIG names {named}, and there is no such file")
+        return Path(named)
+    places = (Path.cwd() / FILE_NAME, user_config_path("trialogue") / FILE_NAME)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _common_names(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for name, (section, key) in COMMON_NAMES.items():
+        if environ.get(name):
+            found.setdefault(section, {})[key] = environ[name]
+    return found
+
+
+def _check_environment(environ: Mapping[str, str]) -> None:
+    """pydantic-settings passes over a variable with our prefix that names no section of ours."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    for name in environ:
+        upper = name.upper()
+        if upper.startswith(PREFIX) and upper not in _NOT_SETTINGS and upper.split("__")[0] not in known:
+            nearest = _nearest(upper, [_variable(key) for key in known_keys()])
+            raise BadSettings(f"the environment sets {name}, which is no setting{nearest}")
+
+
+def known_keys() -> list[str]:
+    """Every key there is, as `section.key`."""
+
+    def keys() -> Iterator[str]:
+        for name, field in Settings.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+                yield from (f"{name}.{key}" for key in field.annotation.model_fields)
+            else:
+                yield name
+
+    return list(keys())
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _explain(exc: ValidationError) -> Iterator[str]:
+    for error in exc.errors(include_url=False, include_input=False):
+        key = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            known = known_keys() if "." in key else list(Settings.model_fields)
+            yield f"{key} is no setting{_nearest(key, known)}"
+        else:
+            yield f"{key}: {_sentence(error)}"
+
+
+def _sentence(error: Any) -> str:
+    message: str = error["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]

@@ -1,0 +1,87 @@
+"""Turns and memory in, text out. No torch, no Redis, no platform."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from core import notices
+from core.engine.engine import Delta, Engine, Message, Params
+from core.prompt import Prompt, build
+from core.turns import Event, Turn
+
+DEFAULT_PERSONA = "You are Trialogue, a helpful and friendly assistant. You answer truthfully and briefly."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialogueSettings:
+    """`window` is the most tokens that a prompt may take; the model's context bounds it as well. `tell_time` puts
+    date and time (UTC) at the end of each prompt."""
+
+    name: str = "Trialogue"
+    persona: str = DEFAULT_PERSONA
+    window: int = 2048
+    tell_time: bool = False
+    params: Params = field(default_factory=Params)
+
+
+class Dialogue:
+    """One engine and the way to ask it."""
+
+    def __init__(self, engine: Engine, settings: DialogueSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    @property
+    def continues(self) -> bool:
+        """Whether an unfinished answer can be gone on with."""
+        return self._engine.continues
+
+    @property
+    def tokenizer(self) -> str:
+        return self._engine.fingerprint
+
+    def count(self, role: str, text: str) -> int:
+        """The length of one turn in tokens, with what the chat template puts around it."""
+        return self._engine.count([Message("user" if role == "user" else "assistant", text)])
+
+    def prompt(self, event: Event, window: Sequence[Turn], *, persona: str | None, summary: str = "") -> Prompt:
+        """What the engine is asked to answer `event`. Raises `PromptTooLong`."""
+        now = f"It is {datetime.now(UTC):%A, %d %B %Y, %H:%M} UTC." if self._settings.tell_time else ""
+        return build(
+            window,
+            event.text,
+            persona=self._settings.persona if persona is None else persona,
+            summary=summary,
+            now=now,
+            count=self._engine.count,
+            budget=self._budget,
+        )
+
+    def answer(self, prompt: Prompt, *, so_far: str = "") -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+        """The answer while it is made. `so_far` is its beginning, when another worker has written one already:
+        only what comes after it is yielded (the engine must be able to continue)."""
+        messages = (*prompt.messages, Message("assistant", so_far)) if so_far else prompt.messages
+        room = max(1, self._engine.context - prompt.tokens)
+        params = self._settings.params
+        return self._engine.generate(messages, replace(params, max_tokens=min(params.max_tokens, room)))
+
+    def notice(self, event: Event) -> str:
+        """What we say ourselves to whatever is not for the model."""
+        match event.kind:
+            case "help":
+                return notices.help_text(self._settings.name, event.text)
+            case "start":
+                return notices.start_text(self._settings.name)
+            case "reset":
+                return notices.RESET
+            case "persona":
+                return notices.PERSONA_SET if event.text.strip() else notices.PERSONA_DEFAULT
+            case _:
+                return notices.unreadable(event)
+
+    @property
+    def _budget(self) -> int:
+        """Half of a small context stays free for the answer, and `max_tokens` of a large one."""
+        context = self._engine.context
+        return min(self._settings.window, context - min(self._settings.params.max_tokens, context // 2))

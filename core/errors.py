@@ -1,0 +1,72 @@
+"""One tree of exceptions; each knows what the person is told.
+
+    CoreError
+    ├── Overloaded          a bounded queue is full; try again later
+    ├── PromptTooLong       the message alone does not fit into the model's context
+    ├── EngineError         the model failed while it answered
+    │   └── EngineStopped   the model is not running (any more)
+    ├── ModelNotFound       there is no such model; says what to do
+    ├── StoreUnavailable    Redis cannot be reached, or refuses to write
+    ├── LeaseLost           another worker owns the conversation now: stop, and touch nothing
+    └── Refused             a platform refuses us for good: wrong token, missing intent or scope
+
+Whose fault it is decides the class. `reply` is the sentence for the person in the room; the exception's own
+text is for the operator and never holds a secret or a person's words.
+"""
+
+
+class CoreError(Exception):
+    """The root. Whatever the core raises on purpose is one of these."""
+
+    reply: str = "Something went wrong on my side. Please try again."
+
+
+class Overloaded(CoreError):
+    """A bounded queue is full. Nothing was taken; the caller may try again later."""
+
+    reply = "Too many people are asking at once. Please try again in a minute."
+
+
+class PromptTooLong(CoreError):
+    """The newest message does not fit into the model's context, even with no history at all."""
+
+    reply = "That message is longer than I can read at once. Please send a shorter one."
+
+
+class EngineError(CoreError):
+    """The model failed while it answered."""
+
+    reply = "The model could not answer this. Please try again."
+
+
+class EngineStopped(EngineError):
+    """The model is not running, or was stopped while it answered."""
+
+    reply = "I am being restarted. Please ask again in a moment."
+
+
+class ModelNotFound(CoreError):
+    """The named model cannot be loaded. The text says what to do about it."""
+
+
+class StoreUnavailable(CoreError):
+    """Redis cannot be reached, is still loading, or refuses to write. Nothing was promised."""
+
+    reply = "I cannot reach my memory right now. Please try again in a minute."
+
+
+class LeaseLost(CoreError):
+    """Another worker owns the conversation now. Whoever sees this stops and touches nothing more."""
+
+
+class Refused(CoreError):
+    """A platform refuses us for good.
+
+    `fix` says what the operator must do, and where to click.
+    """
+
+    def __init__(self, platform: str, why: str, *, fix: str) -> None:
+        super().__init__(f"{platform}: {why}. {fix}")
+        self.platform = platform
+        self.why = why
+        self.fix = fix

@@ -1,0 +1,221 @@
+"""The words that cross the seam between the core and the adapters. Standard library only.
+
+An adapter makes an `Event` of what a person did and hands it to the `Inbox`. Later a worker, perhaps in another
+process, hands the same event back to the adapter's `deliver` together with a `Reply`. Nothing else crosses.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal, Protocol
+
+Kind = Literal["message", "reset", "persona", "stop", "start", "help"]
+"""What a person did. `message`, `reset` and `persona` (set it to `text`; an empty text means the default one)
+change the conversation and keep its order. `stop`, `start` and `help` do not, and are handled at once."""
+
+Role = Literal["user", "assistant"]
+
+Cut = Literal["", "length", "time", "stopped", "shutdown", "failed"]
+"""Why an answer ended early; empty: it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where an event came from and where its reply goes.
+
+    `bot` is the account on the platform that was spoken to: two bots never share a room. `address` is a small
+    flat mapping that only the adapter reads (channel, thread, an interaction's token) and that is never logged.
+    """
+
+    platform: str
+    bot: str
+    address: Mapping[str, str | int | float | bool | None] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Who shares memory and order. Opaque to everybody but `Conversation.of`.
+
+    `place` is the channel or chat: what is set for a place (its persona) holds for all conversations in it, and
+    a store keeps them together. `thread` is one conversation within the place; empty where there is only one.
+    """
+
+    place: str
+    thread: str = ""
+
+    @classmethod
+    def of(cls, room: Room, place: str | int, thread: str | int = "") -> "Conversation":
+        """The conversation of a platform's channel or chat `place` and, where it has them, `thread` or topic."""
+        return cls(f"{room.platform}/{room.bot}/{place}", str(thread))
+
+    def __str__(self) -> str:
+        return f"{self.place}/{self.thread}" if self.thread else self.place
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who wrote something: the platform's id for the person, and the name that people see."""
+
+    id: str
+    name: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that a person did, as an adapter understood it.
+
+    `id` is the same each time the platform delivers the same thing and different for everything else. It begins
+    with platform and bot account and names room, message and, for anything but a first message, what was done
+    and its version: an edit or a button is not a redelivery. `message` is the platform's own id of the message,
+    `at` its time in seconds since the epoch. `files` names the kinds of what came with the text ("image",
+    "voice", "file") that we do not read.
+    """
+
+    id: str
+    kind: Kind = "message"
+    room: Room
+    conversation: Conversation
+    speaker: Speaker
+    text: str = field(default="", repr=False)
+    message: str = ""
+    files: tuple[str, ...] = ()
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One message of a conversation, as memory holds it.
+
+    `number` counts up by one within the conversation. `count` is the length of `text` in tokens and `token_ids`
+    are the tokens that a model made, both by the tokenizer with the fingerprint `tokenizer`. `cut` says why an
+    answer ended early. `event` is the event that the turn came from or answers.
+    """
+
+    number: int
+    role: Role
+    text: str = field(repr=False)
+    speaker: Speaker | None = None
+    event: str = ""
+    at: float = 0.0
+    count: int = 0
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
+    tokenizer: str = ""
+    cut: Cut = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The text of a reply so far: Markdown, from its first character. Only the last one is `final`."""
+
+    text: str = field(repr=False)
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One platform message of a reply, as it was recorded.
+
+    `text` is the reply's own Markdown from the end of the part before up to `end`, a position in the reply.
+    `message` is the platform's id of the message; `None` when it was asked for and never confirmed: it may stand
+    in the room or not.
+    """
+
+    text: str = field(repr=False)
+    end: int
+    message: str | None = None
+
+
+class Reply(Protocol):
+    """What a worker hands to `deliver`: the reply while it is being written, and the record of what was shown.
+
+    Iterating gives the newest text; drafts that nobody waited for are skipped. The last one is final, and comes
+    only after the reply is on disk. `parts` is what was recorded already, by this or an earlier worker.
+    """
+
+    @property
+    def parts(self) -> Sequence[Part]: ...
+
+    def __aiter__(self) -> AsyncIterator[Draft]: ...
+
+    def key(self, part: int) -> str:
+        """At most 25 letters and digits that name this part of this reply, the same after every takeover."""
+        ...
+
+    async def showing(self, part: int, text: str, end: int, *, final: bool = False) -> float:
+        """Record, durably, that the room is about to show `text` as its message number `part`.
+
+        Must be called before each change of the room. Returns the event loop's time by which the platform call
+        must have ended (cancel it then): after that somebody else may own the conversation. Raises `LeaseLost`
+        and `StoreUnavailable`.
+        """
+        ...
+
+    async def shown(self, part: int, message: str) -> None:
+        """Record that part number `part` is the platform's message `message`. Called once for each part.
+
+        Raises `LeaseLost` and `StoreUnavailable`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a reply's part number `part` was last recorded to show; `event` is what is being answered."""
+
+    event: str
+    part: int
+    text: str = field(repr=False)
+    final: bool
+
+
+class Inbox(Protocol):
+    """What an adapter is given."""
+
+    async def accept(self, event: Event) -> bool:
+        """Take an event. False: it was seen before. The event is durable when this returns.
+
+        Raises `StoreUnavailable` (ask the platform to deliver it again) and `Overloaded` (the conversation's
+        mailbox is full; tell the person).
+        """
+        ...
+
+    def watch(self, conversation: Conversation) -> AbstractAsyncContextManager[AsyncIterator[Shown]]:
+        """What `showing` records in this conversation: the latest first, if one is under way, then each change,
+        from any process. Changes that nobody waited for are skipped."""
+        ...
+
+    async def turns(self, conversation: Conversation, last: int) -> list[Turn]:
+        """The last `last` turns of the conversation, oldest first, with the messages that wait for an answer at
+        the end (their `number` is 0)."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """A small durable value that only the adapter understands."""
+        ...
+
+    async def set(self, key: str, value: bytes, *, expires: timedelta) -> None: ...
+
+
+class Fleet(Protocol):
+    """What the workers of one installation tell one another about a bot's budget on its platform."""
+
+    @property
+    def workers(self) -> int:
+        """How many workers are alive, this one included: each takes its share of a bot-wide budget."""
+        ...
+
+    async def pause(self, bot: str, seconds: float) -> None:
+        """The platform told us to be silent with this bot for so long; tell every worker."""
+        ...
+
+    def paused_until(self, bot: str) -> float:
+        """The event loop's time until which this bot must be silent. In the past when it need not."""
+        ...
+
+
+def key_of(conversation: Conversation, event_id: str, part: int) -> str:
+    """`Reply.key` for every implementation: from what outlives a takeover, and nothing else."""
+    digest = hashlib.blake2b(f"{conversation}\0{event_id}\0{part}".encode(), digest_size=12)
+    return digest.hexdigest()

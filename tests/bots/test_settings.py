@@ -1,0 +1,128 @@
+"""Settings: where they come from, what is refused, and that no value is ever shown."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bots.settings import COMMON_NAMES, PREFIX, BadSettings, known_keys, load
+
+SECRET = "xoxb-very-secret"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in os.environ:
+        if name in COMMON_NAMES or name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+
+
+def write(text: str) -> None:
+    Path("trialogue.toml").write_text(text, encoding="utf-8")
+
+
+def test_without_any_setting_only_the_page_runs() -> None:
+    assert load().platforms == ()
+    assert load().redis.url.get_secret_value() == "embedded"
+
+
+def test_environment_beats_common_name_beats_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    write('[telegram]\ntoken = "file"\nmode = "webhook"')
+    assert load().telegram.token.get_secret_value() == "file"
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "common")
+    assert load().telegram.token.get_secret_value() == "common"
+    monkeypatch.setenv("TRIALOGUE_TELEGRAM__TOKEN", "own")
+    assert load().telegram.token.get_secret_value() == "own"
+    assert load().telegram.mode == "webhook"
+
+
+@pytest.mark.parametrize(("name", "place"), COMMON_NAMES.items())
+def test_names_that_people_already_have_are_read(
+    name: str, place: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, SECRET)
+    section, key = place
+    assert getattr(getattr(load(), section), key).get_secret_value() == SECRET
+
+
+def test_the_fixed_names_are_there() -> None:
+    fixed = """discord.token telegram.token slack.bot_token
+        slack.app_token slack.signing_secret discord.api_base
+        discord.gateway_url telegram.api_base telegram.mode telegram.webhook_url telegram.webhook_secret
+        slack.api_base slack.mode http.host http.port data_dir redis.url model.name model.url model.delay persona"""
+    assert set(fixed.split()) <= set(known_keys())
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("[telegrm]\ntoken = 'x'", "telegrm is no setting; did you mean telegram?"),
+        ("[telegram]\ntokn = 'x'", "telegram.tokn is no setting; did you mean telegram.token?"),
+        ("persna = 'x'", "persna is no setting; did you mean persona?"),
+    ],
+)
+def test_unknown_key_in_the_file_names_the_nearest(text: str, nearest: str) -> None:
+    write(text)
+    with pytest.raises(BadSettings, match=nearest):
+        load()
+
+
+@pytest.mark.parametrize("name", ["TRIALOGUE_TELEGRM__TOKEN", "TRIALOGUE_TELEGRAM__TOKN"])
+def test_unknown_name_in_the_environment_names_the_nearest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(BadSettings, match=r"(?i)did you mean (TRIALOGUE_)?TELEGRAM(__|\.)TOKEN"):
+        load()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[slack]\nbot_token = ['{SECRET}']",
+        f"[discord]\ntoken = '{SECRET} {SECRET}'",
+        f"[redis]\nurl = 'mysql://user:{SECRET}@host'",
+        f"[slack]\nbot_tokn = '{SECRET}'",
+        f"[slack]\nbot_token = '{SECRET}'\n[http]\nport = 'eighty'",
+    ],
+)
+def test_no_error_shows_a_value(text: str) -> None:
+    write(text)
+    with pytest.raises(BadSettings) as caught:
+        load()
+    assert "very-secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_no_repr_shows_a_secret() -> None:
+    write(
+        f"[slack]\nbot_token = '{SECRET}'\n[redis]\nurl = 'redis://:{SECRET}@host'\n[model]\napi_key = '{SECRET}'"
+    )
+    settings = load()
+    assert "very-secret" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_token_copied_with_a_line_break_at_its_end_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", " token\n")
+    assert load().discord.token.get_secret_value() == "token"
+
+
+def test_file_that_is_not_toml_is_a_clear_error() -> None:
+    write("[telegram")
+    with pytest.raises(BadSettings, match=r"trialogue\.toml is not TOML"):
+        load()
+
+
+def test_named_file_that_is_not_there_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSettings, match="there is no settings file"):
+        load(Path("nowhere.toml"))
+    monkeypatch.setenv("TRIALOGUE_CONFIG", "nowhere.toml")
+    with pytest.raises(BadSettings, match="TRIALOGUE_CONFIG names"):
+        load()
+
+
+def test_section_given_as_text_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIALOGUE_HTTP", SECRET)
+    with pytest.raises(BadSettings, match="http") as caught:
+        load()
+    assert "very-secret" not in str(caught.value)
