@@ -1,0 +1,202 @@
+"""Messages to a prompt's token ids, and token ids back to text. Knows tokenizers, but neither torch nor models.
+
+The model's own chat template is rendered over the whole conversation; what comes out is cut at the tokenizer's
+special tokens, and each piece of plain text is encoded by itself. Special tokens are hard borders for a
+tokenizer, so the ids are the template's own, and a message that was encoded once is found in a cache.
+Two kinds of content are kept out of the rendering by marks that nobody can guess:
+
+- Stored tokens of an earlier completion. Encoding its text again may give other ids, and then a cache of the
+  prompt's prefix would be lost; so the stored ids go in at the mark.
+- Special tokens' names in somebody's text ("<|im_end|>"). They are put back into plain text, and plain text is
+  encoded without special tokens: no message can end its own turn or forge another's.
+"""
+
+import hashlib
+import logging
+import re
+import secrets
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from jinja2 import TemplateError
+from tokenizers import Tokenizer
+
+from core.engine.engine import Message
+from core.errors import EngineError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+_SHORT = 4096  # characters: longer texts are rare, and many of them would make the cache large
+_SHORT_TEXTS = 4096
+_LONG_TEXTS = 16
+
+_PLAIN_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] | capitalize }}: {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+_PLAIN_STOPS = ("\nUser:", "\nSystem:")
+
+_PROBE = (
+    Message("user", " Probe: one\n\ntwo  "),
+    Message("assistant", "three 4 five\n"),
+    Message("user", "\n...  sechs"),
+)
+
+
+class ChatTokenizer:
+    """A tokenizer with its chat template.
+
+    `fingerprint` is the same for the same vocabulary and rules, whatever the model. `stops` are strings that end
+    a completion where the template has no token for it. A model without a template gets a plain one.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
+        self._template = tokenizer
+        self.stops: tuple[str, ...] = ()
+        if not tokenizer.chat_template:
+            log.warning("the model has no chat template, so it is no chat model: a plain one is used")
+            tokenizer.chat_template = _PLAIN_TEMPLATE
+            self.stops = _PLAIN_STOPS
+        backend: Tokenizer = tokenizer.backend_tokenizer
+        rules = backend.to_str()
+        self.fingerprint = hashlib.blake2b(rules.encode(), digest_size=8).hexdigest()
+        self._whole = Tokenizer.from_str(rules)
+        self._plain = Tokenizer.from_str(rules)
+        self._plain.encode_special_tokens = True  # their names are text here
+        self._short = lru_cache(_SHORT_TEXTS)(self._encode_plain)
+        self._long = lru_cache(_LONG_TEXTS)(self._encode_plain)
+
+        self._special = {
+            token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special
+        }
+        self._special_names = sorted(self._special, key=len, reverse=True)
+        self._nonce = secrets.token_hex(8)
+        self._name = re.compile("|".join(map(re.escape, self._special_names)) or r"(?!)")
+        self._border = re.compile(f"({self._name.pattern}|{self._mark('ids', r'[0-9]+')})")
+        self._escaped = re.compile(self._mark("name", "([0-9]+)"))
+        self._end = self._mark("end", "")
+
+        self._takes_system = self._renders((Message("system", "s"), *_PROBE))
+        self._has_hard_borders = self._probe()
+
+    def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """The prompt for the answer to `messages`, or for the rest of the last one where that is the assistant's.
+
+        Raises `EngineError` when the template refuses them.
+        """
+        try:
+            rendered, stored = self._render(messages)
+        except TemplateError as error:
+            raise EngineError("the model's chat template refuses the order of these messages") from error
+        return tuple(chain.from_iterable(self._pieces(rendered, stored)))
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """The length of `encode(messages)`. Where the template refuses them, about their own."""
+        if not messages:
+            return 0
+        try:
+            return len(self.encode(messages))
+        except EngineError:
+            return sum(len(self._ids(f"{message.role}\n{message.text}")) + 4 for message in messages)
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """Plain text by itself, without a template."""
+        return tuple(self._whole.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a completion's tokens, without special ones."""
+        return self._whole.decode(list(token_ids), skip_special_tokens=True)
+
+    def _pieces(self, rendered: str, stored: Sequence[tuple[int, ...]]) -> list[Sequence[int]]:
+        pieces: list[Sequence[int]] = []
+        run = ""  # text that must be encoded in one go
+        for piece in self._border.split(rendered):
+            if piece.startswith(self._mark_head("ids")):
+                pieces += (self._ids(run), stored[int(piece[len(self._mark_head("ids")) : -1])])
+                run = ""
+            elif self._has_hard_borders and piece in self._special:
+                pieces += (self._ids(run), (self._special[piece],))
+                run = ""
+            else:
+                run += piece
+        return [*pieces, self._ids(run)]
+
+    def _render(self, messages: Sequence[Message]) -> tuple[str, list[tuple[int, ...]]]:
+        """The template's text with marks in it, and the stored tokens that the marks stand for."""
+        stored: list[tuple[int, ...]] = []
+        chat: list[dict[str, str]] = []
+        for message in messages if self._takes_system else _without_system(messages):
+            if self._may_splice(message):
+                content = self._mark("ids", str(len(stored)))
+                stored.append(message.token_ids)
+            else:
+                content = self._name.sub(self._escape, message.text)
+            chat.append({"role": message.role, "content": content})
+        continues = bool(messages) and messages[-1].role == "assistant"
+        if continues:
+            chat[-1]["content"] += self._end
+        rendered = self._template.apply_chat_template(chat, tokenize=False, add_generation_prompt=not continues)
+        assert isinstance(rendered, str)
+        return rendered.partition(self._end)[0], stored
+
+    def _may_splice(self, message: Message) -> bool:
+        """Only tokens that say exactly the text: it may have been cut or edited, and a model may write the name
+        of a special token as that token, which must not come back as an instruction."""
+        return (
+            message.tokenizer == self.fingerprint
+            and bool(message.token_ids)
+            and self._whole.decode(list(message.token_ids), skip_special_tokens=False) == message.text
+        )
+
+    def _ids(self, text: str) -> Sequence[int]:
+        if not text:
+            return ()
+        return self._short(text) if len(text) <= _SHORT else self._long(text)
+
+    def _encode_plain(self, text: str) -> tuple[int, ...]:
+        if self._has_hard_borders:
+            text = self._escaped.sub(lambda mark: self._special_names[int(mark[1])], text)
+            return tuple(self._plain.encode(text, add_special_tokens=False).ids)
+        text = self._escaped.sub(lambda mark: " ".join(self._special_names[int(mark[1])]), text)
+        return tuple(self._whole.encode(text, add_special_tokens=False).ids)
+
+    def _renders(self, messages: Sequence[Message]) -> bool:
+        self._takes_system = True
+        try:
+            self._render(messages)
+        except TemplateError:
+            return False
+        return True
+
+    def _probe(self) -> bool:
+        """Whether encoding piece by piece gives the template's own ids. Not with tokenizers that treat the
+        beginning of a text in a special way: those get the whole text, cut at stored tokens only."""
+        self._has_hard_borders = True
+        rendered, _ = self._render(_PROBE)
+        pieces = tuple(chain.from_iterable(self._pieces(rendered, ())))
+        return pieces == tuple(self._whole.encode(rendered, add_special_tokens=False).ids)
+
+    def _escape(self, name: re.Match[str]) -> str:
+        return self._mark("name", str(self._special_names.index(name[0])))
+
+    def _mark(self, kind: str, value: str) -> str:
+        return f"{self._mark_head(kind)}{value}\ue001"
+
+    def _mark_head(self, kind: str) -> str:
+        return f"\ue000{self._nonce}{kind}"
+
+
+def _without_system(messages: Sequence[Message]) -> list[Message]:
+    """For templates that know no system role: its text goes in front of the first message of the user."""
+    system = "\n\n".join(message.text for message in messages if message.role == "system")
+    rest = [message for message in messages if message.role != "system"]
+    for i, message in enumerate(rest):
+        if system and message.role == "user":
+            rest[i] = Message("user", f"{system}\n\n{message.text}")
+            break
+    return rest

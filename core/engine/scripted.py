@@ -1,0 +1,73 @@
+"""An engine that says what it was told: for tests, for demos, and to measure everything but the model."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+
+from core.engine.engine import Delta, Message, Params
+from core.errors import EngineStopped
+
+_WORD = re.compile(r"\S+\s*|\s+")
+_PREFIX = "You said: "
+
+
+class ScriptedEngine:
+    """Streams "You said: " and the newest user message's text back, a word every `delay` seconds.
+
+    A word counts as a token. It says the whole text and nothing else, whatever the parameters are; when it goes
+    on with an unfinished answer, what is missing of it.
+    """
+
+    name = "echo"
+    context = 1_000_000
+    fingerprint = ""
+    continues = True
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self._delay = delay
+        self._stopped = asyncio.Event()
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """The number of words. The template around them is nothing."""
+        return sum(len(message.text.split()) for message in messages)
+
+    @asynccontextmanager
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        params: Params,  # noqa: ARG002
+    ) -> AsyncIterator[AsyncIterator[Delta]]:
+        async with aclosing(self._say(_WORD.findall(_answer(messages)))) as deltas:
+            yield deltas
+
+    async def run(self) -> None:
+        self._stopped.clear()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._stopped.set()
+
+    async def _say(self, words: Sequence[str]) -> AsyncGenerator[Delta]:
+        await self._wait(0.0)
+        for word in words[:-1]:
+            yield Delta(word)
+            await self._wait(self._delay)
+        yield Delta(words[-1] if words else "", finish="stop")
+
+    async def _wait(self, seconds: float) -> None:
+        """Lets others run, in any case. Raises `EngineStopped` as soon as the engine is stopped."""
+        if seconds:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopped.wait()
+        else:
+            await asyncio.sleep(0)
+        if self._stopped.is_set():
+            raise EngineStopped("the scripted model was stopped")
+
+
+def _answer(messages: Sequence[Message]) -> str:
+    newest = next((message.text for message in reversed(messages) if message.role == "user"), "")
+    so_far = messages[-1].text if messages and messages[-1].role == "assistant" else ""
+    return (_PREFIX + newest).removeprefix(so_far)

@@ -1,0 +1,27 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.engine.loading import Loaded
+from tests.core.engine.openai_server import OpenAIServer
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Loaded:
+    """A random model whose tokens are ASCII text, each by itself."""
+    from tests.core.engine.tiny import byte_level, loaded  # imports torch: not before the engine's package
+
+    return loaded(byte_level(every_byte=False))
+
+
+@pytest.fixture
+async def openai_server() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer.serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the bundled model is converted to, once for all tests."""
+    return tmp_path_factory.mktemp("models")
