@@ -48,10 +48,12 @@ def test_names_that_people_already_have_are_read(
 
 
 def test_the_fixed_names_are_there() -> None:
-    fixed = """discord.token telegram.token slack.bot_token
-        slack.app_token slack.signing_secret discord.api_base
-        discord.gateway_url telegram.api_base telegram.mode telegram.webhook_url telegram.webhook_secret
-        slack.api_base slack.mode http.host http.port data_dir redis.url model.name model.url model.delay persona"""
+    fixed = """
+        discord.token telegram.token slack.bot_token slack.app_token slack.signing_secret
+        discord.api_base discord.gateway_url telegram.api_base telegram.mode telegram.webhook_url
+        telegram.webhook_secret slack.api_base slack.mode http.host http.port data_dir redis.url
+        model.name model.url model.delay persona
+    """
     assert set(fixed.split()) <= set(known_keys())
 
 

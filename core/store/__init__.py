@@ -1,0 +1,1 @@
+"""Memory, mailboxes and leases in Redis: the only place that imports it."""

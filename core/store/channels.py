@@ -1,0 +1,123 @@
+"""One connection for all channels that somebody in this process listens to.
+
+Channels only wake and hurry: what is published while nobody is connected is lost, and every listener must find it
+out in another way. `resumed` tells it when there was such a gap. This module knows nothing of what is said.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio.client import PubSub
+
+from core.errors import StoreUnavailable
+from core.store.background import Background
+from core.store.client import Client
+
+log = logging.getLogger(__name__)
+
+_SUBSCRIBE_SECONDS = 5.0
+_RETRY_SECONDS = 0.5
+_PING_SECONDS = 15.0
+
+
+@dataclass(eq=False, slots=True)
+class _Listener:
+    receive: Callable[[bytes], None]
+    resumed: Callable[[], None]
+    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Channels:
+    """The channels of one process. `run` must run while there are listeners."""
+
+    def __init__(self, client: Client, tasks: Background) -> None:
+        self._client = client
+        self._tasks = tasks
+        self._listeners: dict[str, set[_Listener]] = {}
+        self._pubsub: PubSub | None = None
+        self._wanted = asyncio.Event()
+        self._heard = True
+
+    async def run(self) -> None:
+        """Keep connected, and subscribed to what is listened to, until cancelled."""
+        await self._wanted.wait()
+        while True:
+            try:
+                async with self._client.pubsub() as pubsub:
+                    await self._listen(pubsub)
+            except StoreUnavailable as exc:
+                log.log(logging.WARNING if self._heard else logging.DEBUG, "channels are interrupted: %s", exc)
+                self._heard = False
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    @asynccontextmanager
+    async def listening(
+        self, channel: str, receive: Callable[[bytes], None], *, resumed: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[None]:
+        """`receive` gets each message of the channel while the block runs; neither callback may wait.
+
+        Raises `StoreUnavailable` when the server does not confirm in time.
+        """
+        listener = _Listener(receive, resumed)
+        listeners = self._listeners.setdefault(channel, set())
+        listeners.add(listener)
+        try:
+            await self._subscribe(channel, listener)
+            yield
+        finally:
+            listeners.discard(listener)
+            if not listeners and self._listeners.get(channel) is listeners:
+                del self._listeners[channel]
+                await self._unsubscribe(channel)
+
+    async def _subscribe(self, channel: str, listener: _Listener) -> None:
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                if self._pubsub is not None:
+                    # Also when others listen already: the confirmation must come after this moment.
+                    await self._say(self._pubsub.subscribe, channel)
+                await listener.subscribed.wait()
+        except TimeoutError as exc:
+            raise StoreUnavailable(f"{self._client.describe()} does not confirm a subscription") from exc
+
+    async def _unsubscribe(self, channel: str) -> None:
+        if self._pubsub is not None:
+            await self._say(self._pubsub.unsubscribe, channel)
+
+    async def _say(self, command: Callable[[str], Any], channel: str) -> None:
+        with suppress(Exception):  # what breaks here breaks the reading too, and that starts anew
+            await self._tasks.call(lambda: command(channel))
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        subscribed: set[str] = set()
+        while missing := self._listeners.keys() - subscribed:
+            await pubsub.subscribe(*missing)
+            subscribed |= missing
+        self._pubsub = pubsub
+        try:
+            await self._hand_out(pubsub)
+        finally:
+            self._pubsub = None
+
+    async def _hand_out(self, pubsub: PubSub) -> None:
+        while True:
+            message = await pubsub.get_message(timeout=_PING_SECONDS)
+            if message is None:
+                await pubsub.ping()
+            elif message["type"] == "subscribe":
+                self._confirm(message["channel"].decode())
+            elif message["type"] == "message":
+                for listener in tuple(self._listeners.get(message["channel"].decode(), ())):
+                    listener.receive(message["data"])
+
+    def _confirm(self, channel: str) -> None:
+        self._heard = True
+        for listener in tuple(self._listeners.get(channel, ())):
+            if listener.subscribed.is_set():
+                listener.resumed()
+            listener.subscribed.set()

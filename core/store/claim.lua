@@ -1,0 +1,55 @@
+-- Takes a conversation for one activation, by its ready entry, and reads all that is needed to answer.
+-- Answers {'gone'}: this entry is not the conversation's any more, {'held'}: somebody's lease lasts, or {'ours', ...}.
+local conversation, mailbox, turns, reply, place, ready =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local token, entry, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local state = redis.call('HMGET', conversation,
+  'entry', 'own', 'until', 'phase', 'done', 'fence', 'last', 'window', 'summary', 'stop', 'tries')
+local owner, phase = state[2], state[4] or 'answering'
+local done, fence, last = tonumber(state[5] or '0'), tonumber(state[6] or '0'), tonumber(state[7] or '0')
+local window, tries = tonumber(state[8] or '0'), tonumber(state[11] or '0')
+
+if state[1] ~= entry then
+  redis.call('XACK', ready, 'workers', entry)
+  redis.call('XDEL', ready, entry)
+  return {'gone'}
+end
+if owner and owner ~= token and tonumber(state[3]) > now then
+  return {'held'}
+end
+
+local number, event, text = done + 1, false, ''
+if phase == 'delivering' then
+  number = done
+  event, text = unpack(redis.call('HMGET', reply, 'event', 'text'))
+else
+  event = redis.call('LINDEX', mailbox, 0)
+end
+if not event then
+  redis.call('HDEL', conversation, 'entry', 'own', 'until', 'tries')
+  redis.call('XACK', ready, 'workers', entry)
+  redis.call('XDEL', ready, entry)
+  return {'gone'}
+end
+
+if owner ~= token then
+  fence, tries = fence + 1, tries + 1
+  redis.call('HSET', conversation, 'own', token, 'fence', fence, 'tries', tries)
+end
+redis.call('HSET', conversation, 'until', now + lease)
+
+-- A list index is a turn's number less the number of the first turn that is kept.
+local kept = redis.call('LLEN', turns)
+local start = math.max(0, kept - most)
+if window > 0 then
+  start = math.max(0, window - (last - kept + 1))
+end
+local parts = {}
+for i = 0, tonumber(redis.call('HGET', reply, 'parts') or '0') - 1 do
+  parts[#parts + 1] = redis.call('HMGET', reply, 'p' .. i, 'm' .. i)
+end
+return {'ours', fence, phase, number, event, text, redis.call('LRANGE', turns, start, -1), last,
+  redis.call('HGET', place, 'persona'), state[9] or '', tonumber(state[10] or '0') == number and 1 or 0, tries, parts}

@@ -1,0 +1,325 @@
+"""Who answers a conversation: leases, and the steps of a turn that only their holder may take.
+
+A claim is made by a ready entry, and there is one such entry for a conversation that has mail or an undelivered
+reply. A lease belongs to a random token and a counting fence, and ends by the server's clock unless it is renewed;
+each step of its holder is refused once somebody else has it. The entry stays until the reply is delivered, so
+whoever finds it stale goes on with what is recorded:
+
+    answering  --complete-->  delivering  --delivered-->  (the entry is gone; a new one if mail waits)
+
+Each step may be repeated when its answer was lost, and answers the same. This module knows neither platforms nor
+models.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from core.errors import LeaseLost, StoreUnavailable
+from core.store.channels import Channels
+from core.store.client import Client
+from core.store.inbox import STOPS
+from core.store.keys import conversation_id, parse_conversation
+from core.store.records import ShowingRecord, decode_event, decode_showing, decode_turn, encode, encode_turn
+from core.store.scripts import Call
+from core.store.streams import Entry, WorkQueue
+from core.turns import Conversation, Event, Part, Turn
+
+log = logging.getLogger(__name__)
+
+WIDEST_WINDOW = 512
+"""How many turns are read when nobody knows where the window starts."""
+
+Phase = Literal["answering", "delivering"]
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A conversation that is ours, with all that is needed to answer its next event.
+
+    `event` is the mailbox's head and has `number` in its conversation; while `delivering` it is the event that was
+    answered, and `text` is the final text to deliver. `parts` is what was recorded of the reply so far. `window`
+    holds the turns from the stored window start on, and `last` is the number of the conversation's last turn.
+    `tries` counts how often the event was claimed, this time included. `deadline` is the event loop's time when
+    the lease ends, counted from before it was asked for.
+
+    The steps of `Claims` keep `phase`, `text`, `parts`, `stopped`, `deadline` and `lost` up to date.
+    """
+
+    conversation: Conversation
+    token: str
+    fence: int
+    phase: Phase
+    event: Event
+    number: int
+    parts: list[Part]
+    window: list[Turn]
+    last: int
+    persona: str | None = field(repr=False)
+    summary: str = field(repr=False)
+    text: str = field(repr=False)
+    stopped: bool
+    tries: int
+    deadline: float
+    lost: bool
+    entry: Entry
+
+
+class Claims:
+    """What a worker does with conversations. Times are in seconds."""
+
+    def __init__(
+        self,
+        client: Client,
+        channels: Channels,
+        queue: WorkQueue,
+        *,
+        max_turns: int,
+        lease: float = 9.0,
+        beat_every: float = 3.0,
+    ) -> None:
+        self.lease = lease
+        self.beat_every = beat_every
+        self._client = client
+        self._channels = channels
+        self._queue = queue
+        self._keys = client.keys
+        self._max_turns = max_turns
+        self._lease_ms = int(lease * 1000)
+
+    async def take(self, platforms: Collection[str], count: int, *, wait: float) -> list[Claim]:
+        """Claim at most `count` conversations that are ready on these platforms, or whose worker has gone.
+
+        Waits at most `wait` seconds for one. Raises `StoreUnavailable`.
+        """
+        return await self._claim(await self._queue.read(platforms, count, wait=wait))
+
+    async def take_stale(self, platforms: Collection[str], count: int) -> list[Claim]:
+        """Claim at most `count` conversations whose worker has not renewed its lease. Does not wait."""
+        return await self._claim(await self._queue.read_stale(platforms, count))
+
+    async def beat(self, claims: Collection[Claim]) -> None:
+        """Renew all leases; note which are lost and which events are to be stopped. Raises `StoreUnavailable`."""
+        shards: dict[str, list[Claim]] = {}
+        for claim in claims:
+            shards.setdefault(self._keys.tag(claim.conversation.place), []).append(claim)
+        started = self._now()
+        answers = await self._client.run_all([self._beat(held) for held in shards.values()])
+        for held, answer in zip(shards.values(), answers, strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            for claim, state in zip(held, answer, strict=True):
+                self._note(claim, -1 if state == 0 else state - 1, started)
+
+    @asynccontextmanager
+    async def stops(self) -> AsyncIterator[AsyncIterator[Conversation]]:
+        """The conversations in which somebody says stop, as they say it. `beat` then knows whether it is for us.
+
+        Raises `StoreUnavailable` on entering. A stop during an interruption is found by the next `beat`.
+        """
+        said: dict[str, None] = {}
+        any_said = asyncio.Event()
+
+        def receive(name: bytes) -> None:
+            said[name.decode()] = None
+            any_said.set()
+
+        async def conversations() -> AsyncGenerator[Conversation, None]:
+            while True:
+                await any_said.wait()
+                any_said.clear()
+                while said:
+                    yield parse_conversation(said.popitem()[0])
+
+        async with (
+            self._channels.listening(self._keys.channel(STOPS), receive),
+            aclosing(conversations()) as stopped,
+        ):
+            yield stopped
+
+    async def showing(self, claim: Claim, part: int, text: str, end: int, *, final: bool) -> None:
+        """Record that the room is about to show `text` as message number `part`. Renews the lease.
+
+        A part must have its predecessor recorded. The first record of a part is a commit point: who takes over
+        must know that the message may stand in the room. Raises `LeaseLost` and `StoreUnavailable`.
+        """
+        assert 0 <= part <= len(claim.parts), "parts are shown in order"
+        new = part == len(claim.parts)
+        record = ShowingRecord(claim.event.id, part, text, end, final)
+        started = self._now()
+        answer = await self._client.run(
+            "showing",
+            self._of(claim, "c", "r"),
+            *(claim.token, claim.fence, self._lease_ms, claim.number),
+            *(part, encode(record), self._keys.watchers(claim.conversation)),
+            commit=new,
+        )
+        self._note(claim, answer, started)
+        self._hold(claim)
+        if new:
+            claim.parts.append(record.as_part(None))
+        else:
+            claim.parts[part] = Part(text, end, claim.parts[part].message)
+
+    async def shown(self, claim: Claim, part: int, message: str) -> None:
+        """Record that part number `part` has become the platform's message `message`.
+
+        Raises `LeaseLost` and `StoreUnavailable`.
+        """
+        recorded = claim.parts[part]
+        answer = await self._client.run(
+            "shown", self._of(claim, "c", "r"), claim.token, claim.fence, part, message
+        )
+        self._end_if_lost(claim, answer)
+        claim.parts[part] = Part(recorded.text, recorded.end, message)
+
+    async def complete(
+        self,
+        claim: Claim,
+        *,
+        turns: Sequence[Turn],
+        text: str,
+        window: int | None,
+        persona: str | None = None,
+        clear: bool = False,
+    ) -> None:
+        """One atomic step, on disk when it returns: the event is answered, and its reply only to be delivered.
+
+        Appends `turns`, whose numbers must follow `claim.last`, and stores the number of the turn where the window
+        starts (`None`: unknown). Before that, `clear` forgets what is remembered. `persona` is set for the place
+        ("": the default one; `None`: as it was). `text` is kept for whoever delivers. Lease and entry stay ours.
+
+        Raises `LeaseLost` and `StoreUnavailable`.
+        """
+        assert [turn.number for turn in turns] == list(range(claim.last + 1, claim.last + 1 + len(turns)))
+        started = self._now()
+        answer = await self._client.run(
+            "complete",
+            [*self._of(claim, "c", "q", "t", "r"), self._keys.place(claim.conversation)],
+            *(claim.token, claim.fence, self._lease_ms, claim.number, claim.last),
+            *(text, "" if window is None else window, self._max_turns, int(clear)),
+            *(int(persona is not None), persona or ""),
+            *map(encode_turn, turns),
+            commit=True,
+        )
+        if answer == -2:
+            claim.lost = True
+            raise LeaseLost(f"memory went on without us: {claim.event.id}")
+        self._end_if_lost(claim, answer)
+        claim.deadline = started + self.lease
+        claim.phase, claim.text, claim.last = "delivering", text, claim.last + len(turns)
+
+    async def delivered(self, claim: Claim) -> None:
+        """The reply is in the room, or never will be: end the activation, and begin the next one if mail waits.
+
+        Raises `LeaseLost` and `StoreUnavailable`.
+        """
+        ready = claim.entry.stream
+        answer = await self._client.run(
+            "delivered", [*self._of(claim, "c", "q", "r"), ready], *self._ending(claim), commit=True
+        )
+        self._end_if_lost(claim, answer)
+
+    async def release(self, claim: Claim) -> None:
+        """Hand the conversation back as it is: anybody may claim it at once.
+
+        Raises `LeaseLost` and `StoreUnavailable`.
+        """
+        answer = await self._client.run(
+            "release", [*self._of(claim, "c"), claim.entry.stream], *self._ending(claim)
+        )
+        self._end_if_lost(claim, answer)
+
+    async def _claim(self, entries: Sequence[Entry]) -> list[Claim]:
+        if not entries:
+            return []
+        tokens = [secrets.token_urlsafe(12) for _ in entries]
+        started = self._now()
+        answers = await self._client.run_all(
+            [self._call(entry, token) for entry, token in zip(entries, tokens, strict=True)]
+        )
+        claims: list[Claim] = []
+        failures: list[StoreUnavailable] = []
+        for entry, token, answer in zip(entries, tokens, answers, strict=True):
+            try:
+                if isinstance(answer, BaseException):
+                    raise answer
+                if answer[0] == b"ours":
+                    claims.append(_claim(entry, token, answer[1:], started + self.lease))
+            except StoreUnavailable as exc:
+                # Its lease ends by itself, and it is tried again. The others are ours by now.
+                log.warning("cannot claim entry %s of %s: %s", entry.id, entry.stream, exc)
+                failures.append(exc)
+        if failures and not claims:
+            raise failures[0]
+        return claims
+
+    def _call(self, entry: Entry, token: str) -> Call:
+        conversation = _conversation(entry)
+        keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t", "r")]
+        keys += [self._keys.place(conversation), entry.stream]
+        return Call.of("claim", keys, token, entry.id, self._lease_ms, WIDEST_WINDOW)
+
+    def _beat(self, claims: Sequence[Claim]) -> Call:
+        keys: list[str] = []
+        args: list[str | int] = [self._lease_ms]
+        for claim in claims:
+            keys += [*self._of(claim, "c"), claim.entry.stream]
+            args += [claim.token, claim.fence, claim.entry.id, claim.number]
+        return Call.of("beat", keys, *args)
+
+    def _of(self, claim: Claim, *kinds: Literal["c", "q", "t", "r"]) -> list[str]:
+        return [self._keys.conversation(kind, claim.conversation) for kind in kinds]
+
+    def _ending(self, claim: Claim) -> tuple[str, int, str, str]:
+        return claim.token, claim.fence, claim.entry.id, conversation_id(claim.conversation)
+
+    def _note(self, claim: Claim, answer: int, started: float) -> None:
+        """Scripts that renew answer -1: lost, 0: renewed, 1: renewed and to be stopped."""
+        if answer < 0:
+            claim.lost = True
+        else:
+            claim.stopped = answer == 1
+            claim.deadline = started + self.lease
+
+    def _end_if_lost(self, claim: Claim, answer: int) -> None:
+        claim.lost = claim.lost or answer < 0
+        self._hold(claim)
+
+    def _hold(self, claim: Claim) -> None:
+        if claim.lost:
+            raise LeaseLost(f"another worker has the conversation of {claim.event.id}")
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _conversation(entry: Entry) -> Conversation:
+    return parse_conversation(entry.fields[b"c"].decode())
+
+
+def _claim(entry: Entry, token: str, answer: Sequence[Any], deadline: float) -> Claim:
+    fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts = answer
+    return Claim(
+        conversation=_conversation(entry),
+        token=token,
+        fence=fence,
+        phase="delivering" if phase == b"delivering" else "answering",
+        event=decode_event(event),
+        number=number,
+        parts=[decode_showing(record).as_part(message) for record, message in parts],
+        window=[decode_turn(record) for record in window],
+        last=last,
+        persona=None if persona is None else persona.decode(),
+        summary=summary.decode(),
+        text=text.decode(),
+        stopped=bool(stopped),
+        tries=tries,
+        deadline=deadline,
+        lost=False,
+        entry=entry,
+    )

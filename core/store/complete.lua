@@ -1,0 +1,45 @@
+-- Puts an answered event's turns into memory and goes from answering to delivering; lease and ready entry stay.
+-- Answers -1: the lease is lost, -2: memory has other turns than the caller thinks, 1: complete (also when repeated).
+local conversation, mailbox, turns, reply, place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local token, fence, lease, number, last = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local text, window, most, clear = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
+local sets_persona, persona, first_turn = ARGV[10], ARGV[11], 12
+
+local state = redis.call('HMGET', conversation, 'own', 'fence', 'phase', 'done', 'last')
+if state[1] ~= token or state[2] ~= fence then
+  return -1
+end
+local time = redis.call('TIME')
+redis.call('HSET', conversation, 'until', time[1] * 1000 + math.floor(time[2] / 1000) + lease)
+local done = tonumber(state[4] or '0')
+if state[3] == 'delivering' and done == number then
+  return 1
+end
+if done + 1 ~= number or (state[5] or '0') ~= last then
+  return -2
+end
+
+if clear == '1' then
+  redis.call('DEL', turns)
+  redis.call('HDEL', conversation, 'summary')
+end
+local count = #ARGV - first_turn + 1
+for i = first_turn, #ARGV do
+  redis.call('RPUSH', turns, ARGV[i])
+end
+redis.call('LTRIM', turns, -most, -1)
+redis.call('HSET', conversation, 'phase', 'delivering', 'done', number, 'last', tonumber(last) + count)
+if window == '' then
+  redis.call('HDEL', conversation, 'window')
+else
+  redis.call('HSET', conversation, 'window', window)
+end
+if sets_persona == '1' then
+  if persona == '' then
+    redis.call('HDEL', place, 'persona')
+  else
+    redis.call('HSET', place, 'persona', persona)
+  end
+end
+redis.call('HSET', reply, 'event', redis.call('LPOP', mailbox), 'text', text)
+return 1

@@ -1,0 +1,19 @@
+-- Ends an activation: the reply is in the room. Answers -1: the lease is lost, 1: ended (also when repeated).
+local conversation, mailbox, reply, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local token, fence, entry, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local state = redis.call('HMGET', conversation, 'own', 'fence', 'ended')
+if state[1] ~= token or state[2] ~= fence then
+  return state[3] == token and 1 or -1
+end
+redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries')
+redis.call('HSET', conversation, 'ended', token)
+redis.call('DEL', reply)
+redis.call('XACK', ready, 'workers', entry)
+redis.call('XDEL', ready, entry)
+if redis.call('LLEN', mailbox) > 0 then
+  redis.call('HSET', conversation, 'entry', redis.call('XADD', ready, '*', 'c', id))
+else
+  redis.call('HDEL', conversation, 'entry', 'stop')
+end
+return 1

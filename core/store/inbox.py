@@ -1,0 +1,168 @@
+"""What adapters are given: a durable way in, and a view of what is being answered. Knows no platform.
+
+What changes a conversation goes through its mailbox and keeps its order; start and help go to the control stream;
+a stop marks the event that it means, in the same step. `accept` is a commit point: on disk when it returns.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+
+from core.errors import Overloaded
+from core.store.channels import Channels
+from core.store.client import Client
+from core.store.keys import conversation_id
+from core.store.records import ShowingRecord, decode_event, decode_showing, decode_turn, encode_event
+from core.turns import Conversation, Event, Shown, Turn
+
+MAILBOX = 256
+"""How many events of one conversation may wait."""
+
+CONTROL = 10_000
+"""How many control events of one shard and platform may wait."""
+
+REMEMBERED = timedelta(hours=26)
+"""How long an event is known to have been seen. Telegram repeats an update for up to 24 hours."""
+
+STOPS = "stops"
+"""The channel that names each conversation in which somebody said stop."""
+
+_UNSEEN_CHANGES = 64
+
+
+class StoreInbox:
+    """`core.turns.Inbox` on Redis."""
+
+    def __init__(self, client: Client, channels: Channels) -> None:
+        self._client = client
+        self._channels = channels
+        self._keys = client.keys
+
+    async def accept(self, event: Event) -> bool:
+        # The token tells a repetition of this call, whose answer was lost, from another delivery of the event.
+        token = secrets.token_urlsafe(8)
+        seen = self._keys.seen(event.id, event.conversation)
+        match event.kind:
+            case "stop":
+                answer = await self._stop(event, seen, token)
+            case "start" | "help":
+                stream = self._keys.queue("ctl", event.room.platform, event.conversation)
+                answer = await self._client.run(
+                    "control",
+                    [stream, seen],
+                    token,
+                    encode_event(event),
+                    CONTROL,
+                    _seconds(REMEMBERED),
+                    commit=True,
+                )
+            case _:
+                answer = await self._post(event, seen, token)
+        if answer < 0:
+            raise Overloaded(f"too many events wait: {event.id}")
+        return bool(answer)
+
+    async def _post(self, event: Event, seen: str, token: str) -> int:
+        conversation = event.conversation
+        answer: int = await self._client.run(
+            "accept",
+            [
+                self._keys.conversation("c", conversation),
+                self._keys.conversation("q", conversation),
+                self._keys.queue("ready", event.room.platform, conversation),
+                seen,
+            ],
+            *(token, encode_event(event), conversation_id(conversation), MAILBOX, _seconds(REMEMBERED)),
+            commit=True,
+        )
+        return answer
+
+    async def _stop(self, event: Event, seen: str, token: str) -> int:
+        conversation = event.conversation
+        answer: int = await self._client.run(
+            "stop",
+            [self._keys.conversation("c", conversation), self._keys.conversation("q", conversation), seen],
+            *(token, conversation_id(conversation), self._keys.channel(STOPS), _seconds(REMEMBERED)),
+            commit=True,
+        )
+        return answer
+
+    @asynccontextmanager
+    async def watch(self, conversation: Conversation) -> AsyncIterator[AsyncIterator[Shown]]:
+        changes = _Changes()
+        async with (
+            self._channels.listening(self._keys.watchers(conversation), changes.add, resumed=changes.reset),
+            aclosing(self._changes(conversation, changes)) as shown,
+        ):
+            yield shown
+
+    async def _changes(self, conversation: Conversation, changes: "_Changes") -> AsyncGenerator[Shown, None]:
+        while True:
+            if changes.may_be_missing:
+                changes.may_be_missing = False
+                for record in await self._under_way(conversation):
+                    changes.add(record)
+            while (shown := changes.next()) is not None:
+                yield shown
+            await changes.wait()
+
+    async def _under_way(self, conversation: Conversation) -> list[bytes]:
+        reply = self._keys.conversation("r", conversation)
+        fields: dict[bytes, bytes] = await self._client.read(lambda redis: redis.hgetall(reply))
+        parts = int(fields.get(b"parts", 0))
+        return [fields[b"p%d" % part] for part in range(parts)]
+
+    async def turns(self, conversation: Conversation, last: int) -> list[Turn]:
+        memory, mailbox = await self._client.run(
+            "turns", [self._keys.conversation("t", conversation), self._keys.conversation("q", conversation)], last
+        )
+        waiting = [event for event in map(decode_event, mailbox) if event.kind == "message"]
+        return [decode_turn(record) for record in memory] + [_as_turn(event) for event in waiting]
+
+    async def get(self, key: str) -> bytes | None:
+        name = self._keys.value(key)
+        value: bytes | None = await self._client.read(lambda redis: redis.get(name))
+        return value
+
+    async def set(self, key: str, value: bytes, *, expires: timedelta) -> None:
+        await self._client.put(self._keys.value(key), value, max(1, int(expires.total_seconds() * 1000)))
+
+
+class _Changes:
+    """What a watcher has not seen: the newest of each part, so that a slow one skips changes and never parts."""
+
+    def __init__(self) -> None:
+        self.may_be_missing = True
+        self._newest: dict[tuple[str, int], ShowingRecord] = {}
+        self._any = asyncio.Event()
+
+    def add(self, record: bytes) -> None:
+        showing = decode_showing(record)
+        self._newest[showing.event, showing.part] = showing
+        if len(self._newest) > _UNSEEN_CHANGES:
+            del self._newest[next(iter(self._newest))]
+        self._any.set()
+
+    def reset(self) -> None:
+        """Channels were interrupted: what was shown meanwhile must be looked up."""
+        self.may_be_missing = True
+        self._any.set()
+
+    def next(self) -> Shown | None:
+        if not self._newest:
+            return None
+        return self._newest.pop(next(iter(self._newest))).shown
+
+    async def wait(self) -> None:
+        await self._any.wait()
+        self._any.clear()
+
+
+def _as_turn(event: Event) -> Turn:
+    return Turn(number=0, role="user", text=event.text, speaker=event.speaker, event=event.id, at=event.at)
+
+
+def _seconds(time: timedelta) -> int:
+    return int(time.total_seconds())

@@ -1,0 +1,95 @@
+"""Where everything lies in Redis: the one place that makes a key.
+
+All keys of a shard share one hash tag, so that a step may touch them in one script, also on a cluster. The shard
+follows from a conversation's place alone: a place's persona and all conversations in it lie together.
+
+    {s}:c:<conversation>   hash     the ready entry, lease, fence, phase, counts, window start, stop mark, summary
+    {s}:q:<conversation>   list     mailbox: accepted events not yet answered
+    {s}:t:<conversation>   list     memory: one record a turn; the last one's number is in the hash
+    {s}:r:<conversation>   hash     the reply under way: its parts, and the final text while it is delivered
+    {s}:p:<place>          hash     what is set for a place
+    {s}:ready:<platform>   stream   conversations with mail, one entry per activation
+    {s}:ctl:<platform>     stream   events that need no conversation
+    {s}:d:<event>          string   events seen; expires
+    {s}:v:<key>            string   what an adapter keeps; expires
+
+The reply under way has a key of its own because a Redis hash never becomes small again once it held a long value:
+an idle conversation's hash stays in its compact form.
+"""
+
+import zlib
+from typing import Literal
+
+from redis.crc import key_slot
+
+from core.turns import Conversation
+
+SLOTS = 16384
+
+Queue = Literal["ready", "ctl"]
+
+
+def shard_tags(shards: int) -> list[str]:
+    """One hash tag a shard; the tag of shard i lies in the i-th part of the slots, so that any number of cluster
+    nodes gets about equally many shards. Plain numbers would not spread."""
+    return [_tag_within(i, i * SLOTS // shards, (i + 1) * SLOTS // shards) for i in range(shards)]
+
+
+def _tag_within(shard: int, first: int, end: int) -> str:
+    attempt = 0
+    while not first <= key_slot(f"trialogue.{shard}.{attempt}".encode()) < end:
+        attempt += 1
+    return f"trialogue.{shard}.{attempt}"
+
+
+class Keys:
+    """The names of all keys of a store with `shards` shards, in the database number `db`."""
+
+    shards_key = "trialogue:shards"
+
+    def __init__(self, shards: int, db: int = 0) -> None:
+        self.tags = shard_tags(shards)
+        self._db = db
+
+    def tag(self, name: str) -> str:
+        """The hash tag of whatever lies with the place `name`."""
+        return self.tags[zlib.crc32(name.encode()) % len(self.tags)]
+
+    def conversation(self, kind: Literal["c", "q", "t", "r"], conversation: Conversation) -> str:
+        return f"{{{self.tag(conversation.place)}}}:{kind}:{conversation_id(conversation)}"
+
+    def place(self, conversation: Conversation) -> str:
+        return f"{{{self.tag(conversation.place)}}}:p:{conversation.place}"
+
+    def queue(self, kind: Queue, platform: str, conversation: Conversation) -> str:
+        return f"{{{self.tag(conversation.place)}}}:{kind}:{platform}"
+
+    def queues(self, kind: Queue, platform: str) -> list[str]:
+        """One stream for each shard, in the order of `tags`."""
+        return [f"{{{tag}}}:{kind}:{platform}" for tag in self.tags]
+
+    def seen(self, event: str, conversation: Conversation) -> str:
+        return f"{{{self.tag(conversation.place)}}}:d:{event}"
+
+    def value(self, key: str) -> str:
+        return f"{{{self.tag(key)}}}:v:{key}"
+
+    def fleet(self, kind: Literal["workers", "pauses"]) -> str:
+        return f"{{{self.tags[0]}}}:fleet:{kind}"
+
+    def channel(self, name: str) -> str:
+        """A channel's name. Channels, unlike keys, are shared by all databases of a server."""
+        return f"trialogue.{self._db}:{name}"
+
+    def watchers(self, conversation: Conversation) -> str:
+        return self.channel(f"shown:{conversation_id(conversation)}")
+
+
+def conversation_id(conversation: Conversation) -> str:
+    """The conversation as one string. No platform has a NUL in an id, so it is not taken for another one."""
+    return f"{conversation.place}\0{conversation.thread}" if conversation.thread else conversation.place
+
+
+def parse_conversation(text: str) -> Conversation:
+    place, _, thread = text.partition("\0")
+    return Conversation(place, thread)

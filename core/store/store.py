@@ -1,0 +1,63 @@
+"""The store in one piece: one process's inbox, claims, memory, control and fleet on one Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from core.errors import StoreUnavailable
+from core.store.background import background
+from core.store.channels import Channels
+from core.store.claims import Claims
+from core.store.client import Client, StoreSettings, open_client
+from core.store.control import STALE_AFTER, Control
+from core.store.fleet import StoreFleet
+from core.store.inbox import StoreInbox
+from core.store.memory import Memory
+from core.store.streams import WorkQueue
+
+_LEAVE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What `open_store` yields. `inbox` is for adapters, `claims`, `control` and `fleet` are for workers."""
+
+    inbox: StoreInbox
+    claims: Claims
+    control: Control
+    memory: Memory
+    fleet: StoreFleet
+    client: Client
+
+    async def ping(self) -> None:
+        """Return when the store answers. Raises `StoreUnavailable`."""
+        await self.client.read(lambda redis: redis.ping())
+
+    def describe(self) -> str:
+        """Where the store is, without any secret."""
+        return self.client.describe()
+
+
+@asynccontextmanager
+async def open_store(
+    settings: StoreSettings, *, lease: float = 9.0, beat_every: float = 3.0
+) -> AsyncIterator[Store]:
+    """The store, connected and checked. `lease` and `beat_every` are in seconds.
+
+    Raises `StoreUnavailable`.
+    """
+    async with background() as tasks, open_client(settings, tasks) as client:
+        channels = Channels(client, tasks)
+        tasks.start(channels.run)
+        ready = WorkQueue(client, "ready", tasks, stale_after=lease)
+        control = Control(client, WorkQueue(client, "ctl", tasks, stale_after=STALE_AFTER))
+        claims = Claims(client, channels, ready, max_turns=settings.max_turns, lease=lease, beat_every=beat_every)
+        fleet = StoreFleet(client, channels)
+        async with fleet.listening:
+            try:
+                yield Store(StoreInbox(client, channels), claims, control, Memory(client), fleet, client)
+            finally:
+                with suppress(StoreUnavailable, TimeoutError):
+                    async with asyncio.timeout(_LEAVE_SECONDS):
+                        await fleet.leave()

@@ -1,0 +1,53 @@
+"""Shortcuts through a turn for tests of the store."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from core.store.claims import Claim
+from core.store.store import Store
+from core.turns import Event
+from tests.core.store.events import two_turns
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+
+
+async def eventually(look: Callable[[], Awaitable[T]]) -> T:
+    """The first true value that `look` finds. Fails when there is none in time."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if found := await look():
+                return found
+            await asyncio.sleep(0.005)
+
+
+async def accept(store: Store, *events: Event) -> None:
+    for event in events:
+        assert await store.inbox.accept(event)
+
+
+async def take(store: Store, platforms: Sequence[str] = ("web",)) -> Claim:
+    """The next conversation that is ready."""
+    [claim] = await eventually(lambda: store.claims.take(platforms, 1, wait=1))
+    return claim
+
+
+async def take_over(store: Store) -> Claim:
+    """The conversation whose lease has run out, once it has."""
+    [claim] = await eventually(lambda: store.claims.take_stale(["web"], 1))
+    return claim
+
+
+async def complete(store: Store, claim: Claim, answer: str = "yes", *, window: int | None = 1) -> None:
+    turns = two_turns(claim.event, answer, last=claim.last)
+    await store.claims.complete(claim, turns=turns, text=answer, window=window)
+
+
+async def answer(store: Store, text: str = "yes", *, window: int | None = 1) -> Claim:
+    """Take the next conversation and answer it to the end."""
+    claim = await take(store)
+    await complete(store, claim, text, window=window)
+    await store.claims.delivered(claim)
+    return claim

@@ -1,0 +1,196 @@
+"""What adapters see of the store, on a real server."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from core.errors import Overloaded
+from core.store.client import StoreSettings
+from core.store.inbox import MAILBOX
+from core.store.scripts import ScriptName
+from core.store.store import Store, open_store
+from core.turns import Conversation, Shown
+from tests.core.store.events import CONVERSATION, ROOM, an_event
+from tests.core.store.lossy import Lossy
+from tests.core.store.steps import accept, answer, complete, eventually, take, take_over
+
+
+async def test_an_event_is_accepted_once(store: Store) -> None:
+    event = an_event()
+    assert await store.inbox.accept(event)
+    assert not await store.inbox.accept(event)
+    await answer(store)
+    assert not await store.inbox.accept(event)
+    assert await store.claims.take(["web"], 1, wait=0.01) == []
+
+
+@pytest.mark.parametrize(("kind", "step"), [("message", "accept"), ("stop", "stop"), ("help", "control")])
+async def test_accepting_again_after_a_lost_answer_says_the_same(
+    lossy_way: tuple[Lossy, Store], kind: str, step: ScriptName
+) -> None:
+    way, store = lossy_way
+    way.lose_answer_of(step)
+    assert await store.inbox.accept(an_event(kind=kind))  # type: ignore[arg-type]
+    assert way.lost == 1
+
+
+async def test_events_accepted_at_the_same_time_keep_their_order(store: Store) -> None:
+    events = [an_event(f"{i}") for i in range(50)]
+    async with asyncio.TaskGroup() as group:
+        for event in events:
+            group.create_task(store.inbox.accept(event))
+    assert [turn.text for turn in await store.inbox.turns(CONVERSATION, 0)] == [event.text for event in events]
+
+
+async def test_a_full_mailbox_refuses_and_takes_nothing(store: Store) -> None:
+    await asyncio.gather(*(store.inbox.accept(an_event()) for _ in range(MAILBOX)))
+    late = an_event()
+    with pytest.raises(Overloaded):
+        await store.inbox.accept(late)
+    await answer(store)
+    assert await store.inbox.accept(late)
+
+
+async def test_a_stop_hits_the_running_turn_and_not_the_next(store: Store) -> None:
+    await accept(store, an_event("one"), an_event("two"))
+    claim = await take(store)
+    await accept(store, an_event(kind="stop"))
+    await store.claims.beat([claim])
+    assert claim.stopped
+    await complete(store, claim)
+    await store.claims.delivered(claim)
+    following = await take(store)
+    await store.claims.beat([following])
+    assert (following.event.text, following.stopped) == ("two", False)
+
+
+async def test_a_stop_is_seen_by_showing(store: Store) -> None:
+    await accept(store, an_event())
+    claim = await take(store)
+    await accept(store, an_event(kind="stop"))
+    await store.claims.showing(claim, 0, "a", 1, final=False)
+    assert claim.stopped
+
+
+async def test_a_stop_while_delivering_hits_what_was_answered(store: Store) -> None:
+    await accept(store, an_event("one"), an_event("two"))
+    claim = await take(store)
+    await complete(store, claim)
+    await accept(store, an_event(kind="stop"))
+    await store.claims.beat([claim])
+    assert claim.stopped
+    await store.claims.delivered(claim)
+    assert not (await take(store)).stopped
+
+
+async def test_a_stop_before_the_claim_is_not_lost(store: Store) -> None:
+    await accept(store, an_event(), an_event(kind="stop"))
+    assert (await take(store)).stopped
+
+
+async def test_a_stop_outlives_a_takeover(hasty: Store, heir: Store) -> None:
+    await accept(hasty, an_event())
+    await take(hasty)
+    await accept(hasty, an_event(kind="stop"))
+    assert (await take_over(heir)).stopped
+
+
+async def test_a_stop_with_nothing_to_stop_marks_nothing(store: Store) -> None:
+    await accept(store, an_event())
+    await answer(store)
+    await accept(store, an_event(kind="stop"), an_event())
+    assert not (await take(store)).stopped
+
+
+async def test_a_repeated_stop_does_not_hit_a_later_turn(store: Store) -> None:
+    stop = an_event(kind="stop")
+    await accept(store, an_event(), stop)
+    await answer(store)
+    await accept(store, an_event())
+    assert not await store.inbox.accept(stop)
+    assert not (await take(store)).stopped
+
+
+async def test_a_stop_wakes_whoever_listens(store: Store, store_settings: StoreSettings) -> None:
+    await accept(store, an_event())
+    async with open_store(store_settings) as elsewhere, store.claims.stops() as stops:
+        await accept(elsewhere, an_event(kind="stop"))
+        assert await anext(aiter(stops)) == CONVERSATION
+
+
+async def test_a_watcher_sees_what_stands_there_and_then_each_change(
+    store: Store, store_settings: StoreSettings
+) -> None:
+    await accept(store, an_event())
+    claim = await take(store)
+    await store.claims.showing(claim, 0, "one", 3, final=False)
+    async with open_store(store_settings) as elsewhere, elsewhere.inbox.watch(CONVERSATION) as changes:
+        assert await anext(changes) == Shown(claim.event.id, 0, "one", final=False)
+        await store.claims.showing(claim, 0, "one two", 7, final=True)
+        assert await anext(changes) == Shown(claim.event.id, 0, "one two", final=True)
+
+
+async def test_a_slow_watcher_skips_changes_and_no_part(store: Store) -> None:
+    await accept(store, an_event())
+    claim = await take(store)
+    async with store.inbox.watch(CONVERSATION) as changes, store.inbox.watch(CONVERSATION) as others:
+        await store.claims.showing(claim, 0, "a", 1, final=False)
+        assert (await anext(changes)).text == "a"
+        for text in ("ab", "abc"):
+            await store.claims.showing(claim, 0, text, len(text), final=False)
+        await store.claims.showing(claim, 1, "d", 4, final=True)
+        seen = [await anext(others)]
+        while not seen[-1].final:
+            seen.append(await anext(others))
+        assert {shown.part: shown.text for shown in seen} == {0: "abc", 1: "d"}
+
+
+async def test_a_watcher_of_another_conversation_sees_nothing(store: Store) -> None:
+    other = Conversation.of(ROOM, "other")
+    await accept(store, an_event(), an_event(conversation=other))
+    async with store.inbox.watch(other) as changes:
+        for _ in range(2):
+            claim = await take(store)
+            text = "theirs" if claim.conversation == other else "not theirs"
+            await store.claims.showing(claim, 0, text, 1, final=False)
+        assert (await anext(changes)).text == "theirs"
+
+
+async def test_turns_end_with_what_waits_for_an_answer(store: Store) -> None:
+    await accept(store, an_event("one"))
+    await answer(store, "yes")
+    await accept(store, an_event("two"), an_event(kind="reset"))
+    assert [(turn.number, turn.text) for turn in await store.inbox.turns(CONVERSATION, 9)] == [
+        (1, "one"),
+        (2, "yes"),
+        (0, "two"),
+    ]
+    assert [turn.number for turn in await store.inbox.turns(CONVERSATION, 1)] == [2, 0]
+
+
+async def test_what_an_adapter_keeps_comes_back_until_it_expires(store: Store) -> None:
+    assert await store.inbox.get("telegram/offset") is None
+    await store.inbox.set("telegram/offset", b"\x00\xff", expires=timedelta(hours=1))
+    assert await store.inbox.get("telegram/offset") == b"\x00\xff"
+    await store.inbox.set("telegram/offset", b"2", expires=timedelta(milliseconds=1))
+
+    async def gone() -> bool:
+        return await store.inbox.get("telegram/offset") is None
+
+    await eventually(gone)
+
+
+async def test_help_needs_no_conversation_and_is_taken_once(store: Store) -> None:
+    event = an_event(kind="help")
+    await accept(store, event)
+    assert await store.claims.take(["web"], 1, wait=0.01) == []
+    [entry] = await eventually(lambda: store.control.take(["web"], 4, wait=1))
+    assert entry.event == event
+    assert await store.control.take(["web"], 4, wait=0.01) == []
+    async with store.inbox.watch(event.conversation) as changes:
+        await store.control.showing(entry, 0, "I can help.", final=True)
+        assert await anext(changes) == Shown(event.id, 0, "I can help.", final=True)
+    await store.control.done(entry)
+    await store.control.done(entry)
+    assert await store.client.read(lambda redis: redis.xlen(entry.entry.stream)) == 0
