@@ -26,8 +26,7 @@ def help_text(name: str, commands: str) -> str:
     return (
         f"I am **{name}**. In a direct message I answer everything; in a group or channel I answer when you "
         "mention me, reply to me, or write in a thread that I am part of. I remember each conversation by "
-        "itself.\n\n"
-        + (commands or COMMANDS)
+        "itself.\n\n" + (commands.strip() or COMMANDS)
     )
 
 

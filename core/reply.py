@@ -1,0 +1,90 @@
+"""The reply that a worker writes and an adapter shows: newest text wins, each change of the room is recorded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from core.store.claims import Claim, Claims
+from core.store.control import Control, ControlEntry
+from core.turns import Draft, Part, key_of
+
+# A platform call must end this long before the lease does, so that its cancellation has time to happen.
+_MARGIN = 1.0
+_NOTICE_CALL = 8.0
+
+
+class LeasedReply:
+    """`core.turns.Reply` for a conversation that this process has claimed.
+
+    `write` and `finish` are the worker's side. They never wait: a slow platform does not hold the model.
+    """
+
+    def __init__(self, claims: Claims, claim: Claim) -> None:
+        self._claims = claims
+        self._claim = claim
+        self._text = ""
+        self._final = False
+        self._news = asyncio.Event()
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        return self._claim.parts
+
+    @property
+    def shown_text(self) -> str:
+        """What the room was last asked to show."""
+        return "".join(part.text for part in self._claim.parts)
+
+    def write(self, text: str) -> None:
+        """The text so far."""
+        self._text = text
+        self._news.set()
+
+    def finish(self, text: str) -> None:
+        """The whole text, which is on disk."""
+        self._text, self._final = text, True
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[Draft]:
+        final = False
+        while not final:
+            await self._news.wait()
+            self._news.clear()
+            final = self._final
+            yield Draft(self._text, final)
+
+    def key(self, part: int) -> str:
+        return key_of(self._claim.conversation, self._claim.event.id, part)
+
+    async def showing(self, part: int, text: str, end: int, *, final: bool = False) -> float:
+        await self._claims.showing(self._claim, part, text, end, final=final)
+        return self._claim.deadline - _MARGIN
+
+    async def shown(self, part: int, message: str) -> None:
+        await self._claims.shown(self._claim, part, message)
+
+
+class Notice:
+    """`core.turns.Reply` for one sentence of ours that needs no conversation and no lease.
+
+    Nothing of it is kept: it may be said twice after a crash, which harms nobody.
+    """
+
+    parts: Sequence[Part] = ()
+
+    def __init__(self, control: Control, entry: ControlEntry, text: str) -> None:
+        self._control = control
+        self._entry = entry
+        self._text = text
+
+    async def __aiter__(self) -> AsyncIterator[Draft]:
+        yield Draft(self._text, final=True)
+
+    def key(self, part: int) -> str:
+        return key_of(self._entry.event.conversation, self._entry.event.id, part)
+
+    async def showing(self, part: int, text: str, end: int, *, final: bool = False) -> float:  # noqa: ARG002
+        await self._control.showing(self._entry, part, text, final=final)
+        return asyncio.get_running_loop().time() + _NOTICE_CALL
+
+    async def shown(self, part: int, message: str) -> None:
+        """Nothing to record."""
