@@ -1,0 +1,186 @@
+"""One chat, or one topic of it, as the delivery planner sees it: Telegram's errors end here.
+
+Knows nothing of replies and their parts. A message's id is "chat/number": when a group has become a supergroup,
+what stands in the old chat cannot be edited any more, and is sent anew in the new one.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from telegram import LinkPreviewOptions, Message, ReplyParameters  # noqa: TID251
+from telegram.constants import ChatAction  # noqa: TID251
+from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, TelegramError  # noqa: TID251
+
+from adapters.delivery import Limited, MessageGone, Unavailable
+from adapters.telegram.client import Client, FloodControl, Unreached
+from adapters.telegram.events import message_id
+from adapters.telegram.homes import Homes
+from adapters.telegram.markup import LIMIT, render, size
+from adapters.telegram.settings import BOTFATHER
+from adapters.telegram.writer import Rendered
+from core.errors import Refused
+
+log = logging.getLogger(__name__)
+
+# Telegram shows "is typing" for five seconds: https://core.telegram.org/bots/api#sendchataction
+_TYPING = 4.5
+_NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+
+# Telegram's errors have no codes, only words. These are looked for in the lower-cased description.
+_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
+_UNCHANGED = "message is not modified"
+_ENTITIES = "entit"
+
+
+class TelegramChannel:
+    """The chat `chat`, and in it the topic `topic`, for one reply.
+
+    `reply_to` is the number of the message that the first send quotes, if it is still there.
+    """
+
+    limit = LIMIT
+
+    def __init__(
+        self, client: Client, homes: Homes, *, chat: int, topic: int | None, reply_to: int | None = None
+    ) -> None:
+        self._client = client
+        self._homes = homes
+        self._asked_in = chat
+        self._topic = topic
+        self._reply_to = reply_to
+        self._moved: dict[str, str] = {}  # the id of a message in the old chat → of the one sent in its place
+
+    @property
+    def chat(self) -> int:
+        return self._homes.now(self._asked_in)
+
+    def size(self, source: str) -> int:
+        return size(source)
+
+    async def send(self, source: str, *, key: str) -> str:  # noqa: ARG002 - Telegram has no idempotency keys
+        rendered = render(source)
+        try:
+            message = await self._send(rendered)
+        except ChatMigrated as exc:
+            self._move(exc.new_chat_id)
+            message = await self._send_there(rendered)
+        except TelegramError as exc:
+            raise translated(exc) from exc
+        self._reply_to = None
+        return message_id(message.chat.id, message.message_id)
+
+    async def edit(self, message: str, source: str) -> None:
+        rendered = render(source)
+        standing = self._moved.get(message, message)
+        chat, _, number = standing.partition("/")
+        if self._homes.now(int(chat)) == int(chat):
+            try:
+                await self._edit(int(chat), int(number), rendered)
+            except ChatMigrated as exc:
+                self._homes.met(int(chat), exc.new_chat_id)
+            except TelegramError as exc:
+                if _UNCHANGED in exc.message.lower():
+                    return
+                raise translated(exc) from exc
+            else:
+                return
+        sent = await self._send_there(rendered)
+        self._moved[message] = message_id(sent.chat.id, sent.message_id)
+
+    async def find(self, key: str, source: str) -> str | None:  # noqa: ARG002
+        """Telegram lets no bot read back what stands in a chat."""
+        return None
+
+    @asynccontextmanager
+    async def typing(self) -> AsyncIterator[None]:
+        failed: Exception | None = None
+        async with asyncio.TaskGroup() as group:
+            renewal = group.create_task(self._type_for_ever(), name="typing")
+            try:
+                yield
+            except Exception as exc:  # noqa: BLE001 - raised below, where the group does not wrap it
+                failed = exc
+            finally:
+                renewal.cancel()
+        if failed is not None:
+            raise failed
+
+    async def _type_for_ever(self) -> None:
+        while True:
+            wait = _TYPING
+            try:
+                await self._client.send_chat_action(self.chat, ChatAction.TYPING, message_thread_id=self._topic)
+            except FloodControl as exc:
+                wait = max(wait, exc.after)
+            except TelegramError as exc:
+                log.debug("typing is not shown: %s", type(exc).__name__)
+            await asyncio.sleep(wait)
+
+    async def _send_there(self, rendered: Rendered) -> Message:
+        """Send into the chat that the group has become."""
+        self._reply_to = None  # its number means another message there
+        try:
+            return await self._send(rendered)
+        except TelegramError as exc:
+            raise translated(exc) from exc
+
+    async def _send(self, rendered: Rendered) -> Message:
+        quoted = None
+        if self._reply_to is not None:
+            quoted = ReplyParameters(self._reply_to, allow_sending_without_reply=True)
+        try:
+            return await self._client.send_message(
+                self.chat,
+                rendered.text,
+                entities=rendered.entities,
+                message_thread_id=self._topic,
+                reply_parameters=quoted,
+                link_preview_options=_NO_PREVIEW,
+            )
+        except BadRequest as exc:
+            if not _refuses_entities(exc, rendered):
+                raise
+        return await self._send(Rendered(rendered.text, ()))
+
+    async def _edit(self, chat: int, number: int, rendered: Rendered) -> None:
+        try:
+            await self._client.edit_message_text(
+                rendered.text,
+                chat,
+                number,
+                entities=rendered.entities,
+                link_preview_options=_NO_PREVIEW,
+            )
+        except BadRequest as exc:
+            if not _refuses_entities(exc, rendered):
+                raise
+            await self._edit(chat, number, Rendered(rendered.text, ()))
+
+    def _move(self, new: int) -> None:
+        self._homes.met(self.chat, new)
+
+
+def _refuses_entities(exc: BadRequest, rendered: Rendered) -> bool:
+    """Telegram did not take the form; the words must not be lost with it."""
+    if not rendered.entities or _ENTITIES not in exc.message.lower():
+        return False
+    log.warning("Telegram refused the formatting of a message; it is sent plain: %s", exc.message)
+    return True
+
+
+def translated(exc: TelegramError) -> Exception:
+    """What an error of the library means to the planner."""
+    if isinstance(exc, FloodControl):
+        # Telegram does not say whether the chat or the bot is meant; nearly always it is the chat.
+        return Limited(exc.after, everywhere=False)
+    if isinstance(exc, InvalidToken):
+        return Refused("telegram", "the token is not accepted", fix=f"{BOTFATHER}, then API Token.")
+    if isinstance(exc, Forbidden):
+        return Refused("telegram", exc.message, fix="The bot must be a member of the chat, and not blocked in it.")
+    if isinstance(exc, BadRequest):
+        if any(words in exc.message.lower() for words in _GONE):
+            return MessageGone()
+        return Refused("telegram", exc.message, fix="In the group's settings the bot needs the right to write.")
+    return Unavailable(in_doubt=not isinstance(exc, Unreached))

@@ -1,0 +1,216 @@
+"""A Telegram message into an `Event`, or None: not for us. Pure: no client, no store, no clock.
+
+For us is every private message of a person, and in a group what is addressed to the bot: a command, a mention, a
+reply to one of its messages. Edits, channel posts, service messages and other bots are not.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from telegram import Chat, Message, MessageEntity, Update, User  # noqa: TID251
+
+from core.turns import Conversation, Event, Kind, Room, Speaker
+
+COMMANDS: dict[str, Kind] = {
+    "start": "start",
+    "help": "help",
+    "reset": "reset",
+    "persona": "persona",
+    "stop": "stop",
+}
+
+# What a message may carry besides text, by the library's attribute, and what we call it.
+_FILES = {
+    "photo": "image",
+    "sticker": "image",
+    "animation": "video",
+    "video": "video",
+    "video_note": "video",
+    "voice": "voice",
+    "audio": "audio",
+    "document": "file",
+    "contact": "file",
+    "location": "file",
+    "poll": "file",
+    "dice": "file",
+    "game": "file",
+    "story": "file",
+    "paid_media": "file",
+    "checklist": "file",
+}
+
+# A forum's General topic has this number in links, but a message cannot be sent to it by its number.
+_GENERAL_TOPIC = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A room's address: the chat, the topic within it, and the message that the answer quotes."""
+
+    chat: int
+    topic: int | None
+    reply_to: int | None
+
+    @classmethod
+    def of(cls, room: Room) -> "Address":
+        topic, reply_to = room.address["topic"], room.address["reply_to"]
+        return cls(
+            int(room.address["chat"] or 0),
+            None if topic is None else int(topic),
+            None if reply_to is None else int(reply_to),
+        )
+
+
+def to_event(update: Update, me: User, *, place: int | None = None) -> Event | None:
+    """The event in `update`, for the bot account `me`.
+
+    `place` is the chat whose conversation this is when it is not the message's own chat: the group that a
+    supergroup once was.
+    """
+    message = update.message
+    if message is None or (speaker := _speaker(message)) is None:
+        return None
+    files = _files(message)
+    if not files and not message.text:
+        return None
+    text = _without_us(message, me)
+    command, other, rest = _command(text)
+    kind = COMMANDS.get(command, "message") if not other else "message"
+    group = message.chat.type != Chat.PRIVATE
+    if group and (other or (kind == "message" and not (_mentions(message, me) or _replies_to(message, me)))):
+        return None
+
+    topic = _topic(message)
+    # Where many people talk, the answer shows whom it answers.
+    address = Address(message.chat.id, topic, message.message_id if group else None)
+    room = Room("telegram", str(me.id), asdict(address))
+    return Event(
+        id=_event_id(message, me, captioned=bool(message.caption)),
+        kind=kind,
+        room=room,
+        conversation=Conversation.of(room, message.chat.id if place is None else place, topic or ""),
+        speaker=speaker,
+        text={"message": text, "persona": rest}.get(kind, ""),
+        message=message_id(message.chat.id, message.message_id),
+        files=files,
+        at=message.date.timestamp(),
+    )
+
+
+def message_id(chat: int, number: int) -> str:
+    """The id of a message: its number counts within the chat only, and a group may move to another chat."""
+    return f"{chat}/{number}"
+
+
+def moved(update: Update) -> tuple[int, int] | None:
+    """(old chat, new chat) when a group became a supergroup; both chats are told, in any order."""
+    if (message := update.message) is None:
+        return None
+    if message.migrate_to_chat_id is not None:
+        return message.chat.id, message.migrate_to_chat_id
+    if message.migrate_from_chat_id is not None:
+        return message.migrate_from_chat_id, message.chat.id
+    return None
+
+
+def _speaker(message: Message) -> Speaker | None:
+    if message.is_automatic_forward or message.via_bot is not None:
+        return None
+    if (chat := message.sender_chat) is not None:
+        # An administrator who stays anonymous, or a person who speaks as their channel: the platform puts a bot
+        # of its own into from_user.
+        return Speaker(str(chat.id), chat.title or chat.username or "")
+    user = message.from_user
+    if user is None or user.is_bot:
+        return None
+    return Speaker(str(user.id), user.full_name)
+
+
+def _files(message: Message) -> tuple[str, ...]:
+    kinds = dict.fromkeys(kind for attribute, kind in _FILES.items() if getattr(message, attribute))
+    if message.animation:
+        kinds.pop("file", None)  # an animation comes as a document too
+    return tuple(kinds)
+
+
+def _event_id(message: Message, me: User, *, captioned: bool) -> str:
+    if message.media_group_id and not captioned:
+        # The pictures of an album come as a message each. Those that say nothing are one event.
+        return f"telegram/{me.id}/{message.chat.id}/album/{message.media_group_id}"
+    return f"telegram/{me.id}/{message.chat.id}/{message.message_id}"
+
+
+def _topic(message: Message) -> int | None:
+    # In other groups the field is set too: there it numbers a chain of replies.
+    if not message.is_topic_message or message.message_thread_id == _GENERAL_TOPIC:
+        return None
+    return message.message_thread_id
+
+
+def _command(text: str) -> tuple[str, str, str]:
+    """(command, the bot that it names, the rest) of a text that begins with one; else empty."""
+    match = re.match(r"/(\w+)(?:@(\w+))?(?:\s+|$)", text)
+    return (match[1].lower(), match[2] or "", text[match.end() :]) if match else ("", "", text)
+
+
+def _mentions(message: Message, me: User) -> bool:
+    return any(_names_us(entity, shown, me) for entity, shown in _entities(message))
+
+
+def _names_us(entity: MessageEntity, shown: str, me: User) -> bool:
+    match entity.type:
+        case MessageEntity.MENTION:
+            return _is_us(shown.removeprefix("@"), me)
+        case MessageEntity.TEXT_MENTION:
+            return entity.user is not None and entity.user.id == me.id
+        case MessageEntity.BOT_COMMAND:
+            return _is_us(shown.partition("@")[2], me)
+        case _:
+            return False
+
+
+def _is_us(name: str, me: User) -> bool:
+    return bool(me.username) and name.lower() == (me.username or "").lower()
+
+
+def _replies_to(message: Message, me: User) -> bool:
+    to = message.reply_to_message
+    # Each message of a topic replies to the one that opened it, and the bot may have done that.
+    return to is not None and not to.forum_topic_created and to.from_user is not None and to.from_user.id == me.id
+
+
+def _entities(message: Message) -> Iterator[tuple[MessageEntity, str]]:
+    """Each entity with the text that it covers. Offsets count UTF-16 units."""
+    units = (message.text or message.caption or "").encode("utf-16-le", "surrogatepass")
+    for entity in message.entities or message.caption_entities:
+        covered = units[entity.offset * 2 : (entity.offset + entity.length) * 2]
+        yield entity, covered.decode("utf-16-le", "replace")
+
+
+def _without_us(message: Message, me: User) -> str:
+    """The text without the mentions of the bot, and with an @ before people who have only a name."""
+    units = (message.text or message.caption or "").encode("utf-16-le", "surrogatepass")
+    text, done = "", 0
+
+    def copy(until: int) -> None:
+        nonlocal text, done
+        text += units[done * 2 : until * 2].decode("utf-16-le", "replace")
+        done = until
+
+    for entity, shown in sorted(_entities(message), key=lambda pair: pair[0].offset):
+        if entity.offset < done:
+            continue
+        if _names_us(entity, shown, me):
+            # Of "/help@us" only the name goes.
+            ours = shown.partition("@")[2] if entity.type == MessageEntity.BOT_COMMAND else shown[1:]
+            end = entity.offset + entity.length
+            copy(end - len(ours) - 1 if entity.type != MessageEntity.TEXT_MENTION else entity.offset)
+            done = end
+            if (not text or text[-1].isspace()) and units[done * 2 : done * 2 + 2] == b" \0":
+                done += 1
+        elif entity.type == MessageEntity.TEXT_MENTION and not shown.startswith("@"):
+            copy(entity.offset)
+            text += "@"
+    copy(len(units) // 2)
+    return text.strip()

@@ -1,0 +1,185 @@
+"""A Bot API server on loopback, with people and chats behind it. The real SDK talks to it over real sockets.
+
+It enforces what the platform enforces: tokens, membership, blocked bots, topics, 4,096 UTF-16 units after
+entities, entity bounds, "message is not modified", migrated groups, one poller for a token, privacy mode, and
+flood limits where `rates` is set. Stricter than the platform in one thing: entities that Telegram would repair in
+silence are refused. With the Bot API's own description in TRIALOGUE_TEST_SPECS each request's fields are checked,
+and leaving the fake fails if one was wrong.
+
+An incoming text may have any length here, so that an engine that repeats it makes long replies.
+"""
+
+import asyncio
+import json
+import re
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import aiohttp
+from aiohttp import web
+
+from tests.fakes.telegram_api import BotApi, Refusal, flood
+from tests.fakes.telegram_spec import given_spec
+from tests.fakes.telegram_text import Json
+from tests.fakes.telegram_world import World
+
+Fault = Literal["429", "500", "html", "garbage", "cut before", "cut after"]
+
+_INTEGERS = {"chat_id", "message_id", "message_thread_id", "offset", "limit", "timeout", "max_connections"}
+_JSON = {"entities", "reply_parameters", "link_preview_options", "commands", "allowed_updates", "scope"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request that came, as it was understood."""
+
+    method: str
+    params: Json
+
+
+class FakeTelegram(World):
+    """The server. Enter it; an adapter needs its `api_base` and `token`. `api` is what the methods have done."""
+
+    def __init__(self, *, token: str = "7000:fake-token", privacy: bool = True, rates: bool = False) -> None:
+        super().__init__(privacy=privacy)
+        self.api = BotApi(self, rates=rates)
+        self.token = token
+        self.api_base = ""
+        self.journal: list[Call] = []
+        self.wrong: list[str] = []
+        self._faults: defaultdict[str, deque[tuple[Fault, float]]] = defaultdict(deque)
+        self._held: dict[str, asyncio.Event] = {}
+        self._spec = given_spec()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_route("*", r"/bot{token:[^/]*}/{method:\w+}", self._serve)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        self.api_base = f"http://{host}:{port}"
+        group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        pusher = group.create_task(self._push_for_ever(), name="webhook pusher")
+        self._stack.callback(pusher.cancel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.api.closing = True
+        await self.notify()
+        await self._stack.aclose()
+        if kind is None:
+            assert not self.wrong, f"requests that the Bot API does not know: {self.wrong}"
+
+    def fail(self, method: str, *faults: Fault, after: float = 1.0) -> None:
+        """The next calls of `method` go wrong, one for each of `faults`. `after` is what a 429 asks for."""
+        self._faults[method.lower()].extend((fault, after) for fault in faults)
+
+    @contextmanager
+    def hold(self, method: str) -> Iterator[None]:
+        """Calls of `method` get no answer while the block lasts. What they ask for is done after it."""
+        self._held[method.lower()] = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._held.pop(method.lower()).set()
+
+    def calls(self, method: str) -> list[Call]:
+        return [call for call in self.journal if call.method.lower() == method.lower()]
+
+    async def _push_for_ever(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                async with self.changed:
+                    await self.changed.wait_for(lambda: bool(self.api.webhook["url"] and self.pending))
+                if not await self._pushed(session, self.pending[0]):
+                    await asyncio.sleep(0.05)  # the platform tries again later; here that is soon
+                await self.notify()
+
+    async def _pushed(self, session: aiohttp.ClientSession, update: Json) -> bool:
+        headers = {"X-Telegram-Bot-Api-Secret-Token": self.api.webhook.get("secret_token", "")}
+        try:
+            async with session.post(self.api.webhook["url"], json=update, headers=headers) as answer:
+                status = answer.status
+        except aiohttp.ClientError as exc:
+            self.api.webhook |= {"last_error_date": self.now(), "last_error_message": type(exc).__name__}
+            return False
+        if status >= 300:
+            message = f"Wrong response from the webhook: {status}"
+            self.api.webhook |= {"last_error_date": self.now(), "last_error_message": message}
+            return False
+        if update in self.pending:
+            self.pending.remove(update)
+        return True
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"]
+        try:
+            params = await _params(request)
+            self._authorise(request.match_info["token"])
+            self.journal.append(Call(method, params))
+            if self._spec is not None:
+                self.wrong += self._spec.faults(method, params)
+            if (held := self._held.get(method.lower())) is not None:
+                await self.notify()
+                await held.wait()
+            faults = self._faults[method.lower()]
+            fault, after = faults.popleft() if faults else (None, 0.0)
+            if fault == "cut after":
+                await self.api.call(method, params)
+            if (broken := _broken(request, fault, after)) is not None:
+                return broken
+            return web.json_response({"ok": True, "result": await self.api.call(method, params)})
+        except Refusal as refusal:
+            return web.json_response(refusal.body, status=refusal.code)
+        finally:
+            if not self.api.closing:
+                await self.notify()
+
+    def _authorise(self, token: str) -> None:
+        if not re.fullmatch(r"\d+:[\w-]+", token):
+            raise Refusal(404, "Not Found")
+        if token != self.token:
+            raise Refusal(401, "Unauthorized")
+
+
+def _broken(request: web.Request, fault: Fault | None, after: float) -> web.StreamResponse | None:
+    match fault:
+        case None:
+            return None
+        case "429":
+            raise flood(after)
+        case "500":
+            raise Refusal(500, "Internal Server Error")
+        case "html":
+            page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+            return web.Response(status=502, text=page, content_type="text/html")
+        case "garbage":
+            return web.Response(text='{"ok": true, "resu', content_type="application/json")
+        case "cut before" | "cut after":
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+
+
+async def _params(request: web.Request) -> Json:
+    if request.content_type == "application/json":
+        return dict(await request.json())
+    given = {**request.query, **await request.post()}
+    return {name: _value(name, str(value)) for name, value in given.items()}
+
+
+def _value(name: str, value: str) -> Any:
+    if name in _JSON:
+        return json.loads(value)
+    if name in _INTEGERS and re.fullmatch(r"-?\d+", value):
+        return int(value)
+    return value

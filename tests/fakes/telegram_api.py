@@ -1,0 +1,210 @@
+"""The methods of the Bot API, over a `World`. Knows no HTTP: parameters in, a result or a `Refusal` out."""
+
+import asyncio
+import itertools
+import math
+from collections import defaultdict, deque
+
+from tests.fakes.telegram_text import ENTITY_LIMIT, LIMIT, Json, entity_fault, pinged, units
+from tests.fakes.telegram_world import Chat, World
+
+
+class Refusal(Exception):
+    """The Bot API's answer to a call that it does not do."""
+
+    def __init__(self, code: int, description: str, **parameters: int) -> None:
+        super().__init__(description)
+        self.code = code
+        self.body = {"ok": False, "error_code": code, "description": description}
+        if parameters:
+            self.body["parameters"] = parameters
+
+
+class BotApi:
+    """What the bot may do. `rates`: flood limits are enforced. `refuse_entities`: no formatting is taken.
+
+    `called` are the people whom the bot's messages have pinged, `typing` the rooms in which it typed, `limited`
+    how often it went over its limits.
+    """
+
+    def __init__(self, world: World, *, rates: bool) -> None:
+        self.rates = rates
+        self.refuse_entities = False
+        self.called: list[str] = []
+        self.commands: list[Json] = []
+        self.typing: list[tuple[int, int | None]] = []
+        self.webhook: Json = {"url": ""}
+        self.limited = 0
+        self.closing = False
+        self._world = world
+        self._poll = 0
+        self._sent: defaultdict[int | str, deque[float]] = defaultdict(deque)
+
+    async def call(self, method: str, params: Json) -> object:
+        """The result of a method, whose name may be written in any case. Raises `Refusal`."""
+        handler = getattr(self, f"_on_{method.lower()}", None)
+        if handler is None:
+            raise Refusal(404, "Not Found: method not found")
+        result = handler(params)
+        return await result if asyncio.iscoroutine(result) else result
+
+    def _on_getme(self, params: Json) -> Json:
+        return self._world.me | {
+            "can_read_all_group_messages": not self._world.privacy,
+            "supports_inline_queries": False,
+        }
+
+    async def _on_getupdates(self, params: Json) -> list[Json]:
+        if self.webhook["url"]:
+            raise Refusal(
+                409,
+                "Conflict: can't use getUpdates method while webhook is active; "
+                "use deleteWebhook to delete the webhook first",
+            )
+        self._world.allowed = params.get("allowed_updates", self._world.allowed)
+        offset = params.get("offset", 0)
+        while self._world.pending and self._world.pending[0]["update_id"] < offset:
+            self._world.pending.popleft()
+        self._poll += 1
+        poll = self._poll
+
+        def over() -> bool:
+            return bool(self._world.pending) or self._poll != poll or self.closing
+
+        async with self._world.changed:
+            self._world.changed.notify_all()
+            try:
+                async with asyncio.timeout(params.get("timeout", 0)):
+                    await self._world.changed.wait_for(over)
+            except TimeoutError:
+                return []
+        if self._poll != poll:
+            raise Refusal(
+                409,
+                "Conflict: terminated by other getUpdates request; "
+                "make sure that only one bot instance is running",
+            )
+        return list(itertools.islice(self._world.pending, params.get("limit", 100)))
+
+    def _on_setwebhook(self, params: Json) -> bool:
+        if not params["url"].startswith(("https://", "http://127.0.0.1")):
+            raise Refusal(400, "Bad Request: bad webhook: An HTTPS URL must be provided for webhook")
+        self._world.allowed = params.get("allowed_updates", self._world.allowed)
+        self.webhook = dict(params)
+        self._poll += 1
+        return True
+
+    def _on_deletewebhook(self, params: Json) -> bool:
+        self.webhook = {"url": ""}
+        return True
+
+    def _on_getwebhookinfo(self, params: Json) -> Json:
+        shown = {k: v for k, v in self.webhook.items() if k != "secret_token"}
+        return shown | {"has_custom_certificate": False, "pending_update_count": len(self._world.pending)}
+
+    def _on_setmycommands(self, params: Json) -> bool:
+        self.commands = params["commands"]
+        return True
+
+    def _on_getmycommands(self, params: Json) -> list[Json]:
+        return self.commands
+
+    def _on_getchat(self, params: Json) -> Json:
+        chat = self._open(params)
+        return chat.json() | {"accent_color_id": 0, "max_reaction_count": 11, "accepted_gift_types": {}}
+
+    def _on_sendchataction(self, params: Json) -> bool:
+        chat = self._open(params)
+        self.typing.append((chat.id, params.get("message_thread_id")))
+        return True
+
+    def _on_sendmessage(self, params: Json) -> Json:
+        chat = self._open(params)
+        topic = params.get("message_thread_id")
+        if topic is not None and topic not in chat.topics:
+            raise Refusal(400, "Bad Request: message thread not found")
+        self._pace(chat)
+        content = self._content(params)
+        answered = params.get("reply_parameters")
+        if answered is not None and answered["message_id"] not in chat.messages:
+            if not answered.get("allow_sending_without_reply"):
+                raise Refusal(400, "Bad Request: message to be replied not found")
+            answered = None
+        message = self._world.message(chat, self._world.me, topic=topic, fields=content)
+        if answered is not None:
+            message["reply_to_message"] = chat.messages[answered["message_id"]]
+        return message
+
+    def _on_editmessagetext(self, params: Json) -> Json:
+        chat = self._open(params)
+        message = chat.messages.get(params["message_id"])
+        if message is None:
+            raise Refusal(400, "Bad Request: message to edit not found")
+        if message["from"]["id"] != self._world.me["id"]:
+            raise Refusal(400, "Bad Request: message can't be edited")
+        self._pace(chat)
+        content = self._content(params)
+        if content == {key: message[key] for key in content}:
+            raise Refusal(
+                400,
+                "Bad Request: message is not modified: specified new message content and reply markup are exactly "
+                "the same as a current content and reply markup of the message",
+            )
+        message |= content | {"edit_date": self._world.now()}
+        return message
+
+    def _open(self, params: Json) -> Chat:
+        chat = self._world.chats.get(params["chat_id"])
+        if chat is None:
+            raise Refusal(400, "Bad Request: chat not found")
+        if chat.moved_to is not None:
+            raise Refusal(
+                400,
+                "Bad Request: group chat was upgraded to a supergroup chat",
+                migrate_to_chat_id=chat.moved_to,
+            )
+        match chat.standing:
+            case "kicked":
+                raise Refusal(403, f"Forbidden: bot was kicked from the {chat.type} chat")
+            case "blocked":
+                raise Refusal(403, "Forbidden: bot was blocked by the user")
+            case "restricted":
+                raise Refusal(400, "Bad Request: not enough rights to send text messages to the chat")
+        return chat
+
+    def _content(self, params: Json) -> Json:
+        text: str = params.get("text", "")
+        if not text.strip():
+            raise Refusal(400, "Bad Request: message text is empty")
+        if units(text) > LIMIT:
+            raise Refusal(400, "Bad Request: message is too long")
+        entities = params.get("entities", [])[:ENTITY_LIMIT]
+        if entities and self.refuse_entities:
+            raise Refusal(400, "Bad Request: can't parse entities")
+        if fault := entity_fault(text, entities):
+            raise Refusal(400, f"Bad Request: {fault}")
+        self.called += pinged(text, entities)
+        return {"text": text, "entities": entities}
+
+    def _pace(self, chat: Chat) -> None:
+        """A tenth of tolerance, since what left in time may arrive together."""
+        if not self.rates:
+            return
+        now = asyncio.get_running_loop().time()
+        windows: list[tuple[int | str, int, float]] = [(chat.id, 1, 0.9), ("bot", 30, 0.9)]
+        if chat.type != "private":
+            windows.append((f"{chat.id} a minute", 20, 54.0))
+        for name, count, seconds in windows:
+            times = self._sent[name]
+            while times and times[0] <= now - seconds:
+                times.popleft()
+            if len(times) >= count:
+                self.limited += 1
+                raise flood(times[0] + seconds - now)
+        for name, _, _ in windows:
+            self._sent[name].append(now)
+
+
+def flood(seconds: float) -> Refusal:
+    after = max(1, math.ceil(seconds))
+    return Refusal(429, f"Too Many Requests: retry after {after}", retry_after=after)
