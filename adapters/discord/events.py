@@ -1,0 +1,183 @@
+"""A message or a slash command of Discord's gateway into an `Event`, or None: not for us. Pure: without a client.
+
+For us is every direct message of a person; in a server what is addressed to the bot by a mention, by its own role
+or by a reply to it; and in a thread that the bot is part of, every message. What the payload does not say (who is
+called what, who is part of a thread) comes with it as a `Place`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import discord  # noqa: TID251
+
+from core.turns import Conversation, Event, Kind, Room, Speaker
+
+Payload = Mapping[str, Any]
+
+COMMANDS: dict[str, Kind] = {"help": "help", "reset": "reset", "persona": "persona", "stop": "stop"}
+
+TOKEN_SECONDS = 15 * 60.0
+"""For how long an interaction's token is good: https://discord.com/developers/docs/interactions/receiving-and-responding"""
+
+_WORDS = {discord.MessageType.default.value, discord.MessageType.reply.value}
+_THREADS = {
+    discord.ChannelType.news_thread.value,
+    discord.ChannelType.public_thread.value,
+    discord.ChannelType.private_thread.value,
+}
+_VOICE_MESSAGE = discord.MessageFlags(voice=True).value
+_APPLICATION_COMMAND = discord.InteractionType.application_command.value
+_FILES = ("image", "audio", "video")
+
+_MENTION = re.compile(
+    r"<@!?(?P<user>\d+)>|<@&(?P<role>\d+)>|<#(?P<channel>\d+)>|<a?:(?P<emoji>\w+):\d+>|</(?P<command>[^:>]+):\d+>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a message was written, as far as its payload does not say so.
+
+    `thread`: it is a thread of the channel `parent`. `ours`: the bot is a member of that thread. `roles` are the
+    bot's own roles in the server; `names` are the names of roles and channels by their ids.
+    """
+
+    thread: bool = False
+    parent: str = ""
+    ours: bool = False
+    roles: frozenset[str] = frozenset()
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def is_thread(kind: object) -> bool:
+    """Whether a channel of Discord's type `kind` is a thread."""
+    return kind in _THREADS
+
+
+def to_event(payload: Payload, me: str, place: Place) -> Event | None:
+    """The event of a MESSAGE_CREATE for the bot account `me`.
+
+    Raises KeyError, TypeError or ValueError for a payload that is none.
+    """
+    author = payload["author"]
+    if payload["type"] not in _WORDS or author.get("bot") or author.get("system") or payload.get("webhook_id"):
+        return None
+    direct = payload.get("guild_id") is None
+    asked = direct or _addressed(payload, me, place)
+    text, files = _text(payload, me, place), _files(payload)
+    # Without the message content intent Discord blanks what does not mention us; there is nothing to answer then.
+    if not asked and not (place.thread and place.ours and (text or files)):
+        return None
+    channel, message = str(payload["channel_id"]), str(payload["id"])
+    room = Room("discord", me, {"channel": channel, "reply_to": None if direct else message})
+    return Event(
+        id=f"discord/{me}/{channel}/{message}",
+        room=room,
+        conversation=_conversation(room, channel, place.parent if place.thread else ""),
+        speaker=Speaker(str(author["id"]), _name(author, payload.get("member"))),
+        text=text,
+        message=message,
+        files=files,
+        at=discord.utils.snowflake_time(int(message)).timestamp(),
+    )
+
+
+def to_command(payload: Payload, me: str) -> Event | None:
+    """The event of an INTERACTION_CREATE for the bot account `me`: one of `COMMANDS`.
+
+    The answer to /help is for the person alone; that is decided here, since the room must say so for ever. Raises
+    KeyError, TypeError or ValueError for a payload that is none.
+    """
+    if payload["type"] != _APPLICATION_COMMAND or (kind := COMMANDS.get(payload["data"]["name"])) is None:
+        return None
+    number, channel = str(payload["id"]), str(payload["channel_id"])
+    at = discord.utils.snowflake_time(int(number)).timestamp()
+    member = payload.get("member")
+    person = member["user"] if member else payload["user"]
+    where = payload.get("channel") or {}
+    room = Room(
+        "discord",
+        me,
+        {
+            "channel": channel,
+            "interaction": number,
+            "application": str(payload["application_id"]),
+            "token": str(payload["token"]),
+            "until": at + TOKEN_SECONDS,
+            "private": kind in {"help", "stop"},
+        },
+    )
+    options = {option["name"]: option.get("value", "") for option in payload["data"].get("options", ())}
+    return Event(
+        id=f"discord/{me}/{channel}/{number}/command",
+        kind=kind,
+        room=room,
+        conversation=_conversation(room, channel, str(where["parent_id"]) if is_thread(where.get("type")) else ""),
+        speaker=Speaker(str(person["id"]), _name(person, member)),
+        text=str(options.get("text", "")).strip(),
+        message=number,
+        at=at,
+    )
+
+
+def _conversation(room: Room, channel: str, parent: str) -> Conversation:
+    return Conversation.of(room, parent, channel) if parent else Conversation.of(room, channel)
+
+
+def _addressed(payload: Payload, me: str, place: Place) -> bool:
+    if any(str(user["id"]) == me for user in payload.get("mentions", ())):
+        return True
+    if not place.roles.isdisjoint(map(str, payload.get("mention_roles", ()))):
+        return True
+    to = payload.get("referenced_message")
+    return to is not None and str(to["author"]["id"]) == me
+
+
+def _text(payload: Payload, me: str, place: Place) -> str:
+    names = {str(user["id"]): _name(user, user.get("member")) for user in payload.get("mentions", ())}
+
+    def shown(match: re.Match[str]) -> str:
+        match match.lastgroup, match[match.lastgroup or 0]:
+            case "user", number:
+                return "" if number == me else f"@{names.get(number, 'someone')}"
+            case "role", number:
+                return "" if number in place.roles else f"@{place.names.get(number, 'some role')}"
+            case "channel", number:
+                return f"#{place.names.get(number, 'some channel')}"
+            case "emoji", name:
+                return f":{name}:"
+            case _, name:
+                return f"/{name}"
+
+    ours = "|".join([f"<@!?{me}>", *(f"<@&{role}>" for role in sorted(place.roles))])
+    text = re.sub(rf"(^|\s)(?:{ours})[ \t]", r"\1", _words(payload))
+    return _MENTION.sub(shown, text).strip()
+
+
+def _words(payload: Payload) -> str:
+    """What was written, or else what was forwarded."""
+    if payload.get("content"):
+        return str(payload["content"])
+    forwarded = (shot.get("message", {}).get("content", "") for shot in payload.get("message_snapshots", ()))
+    return "\n\n".join(filter(None, map(str, forwarded)))
+
+
+def _files(payload: Payload) -> tuple[str, ...]:
+    if int(payload.get("flags") or 0) & _VOICE_MESSAGE:
+        return ("voice",)
+    kinds = [_kind(file) for file in payload.get("attachments", ())]
+    kinds += ["image"] * len(payload.get("sticker_items", ()))
+    for shot in payload.get("message_snapshots", ()):
+        kinds += [_kind(file) for file in shot.get("message", {}).get("attachments", ())]
+    return tuple(dict.fromkeys(kinds))
+
+
+def _kind(attachment: Payload) -> str:
+    kind = str(attachment.get("content_type") or "").partition("/")[0]
+    return kind if kind in _FILES else "file"
+
+
+def _name(user: Payload, member: Payload | None) -> str:
+    return str((member or {}).get("nick") or user.get("global_name") or user.get("username") or "")

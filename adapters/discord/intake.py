@@ -1,0 +1,170 @@
+"""From the gateway's payloads to accepted events.
+
+Discord's gateway has no acknowledgement for a message: what is not accepted here is lost. So a store that is away
+is waited for, up to a bound, while messages of one channel keep their order. A command must be answered within
+three seconds, and is.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from adapters.delivery import Limited, Unavailable
+from adapters.discord.apology import Apologies
+from adapters.discord.events import Payload, Place, to_command, to_event
+from adapters.discord.interaction import EPHEMERAL
+from adapters.discord.rest import Rejected, Rest
+from adapters.discord.waiting import Waits
+from core.errors import Overloaded, Refused, StoreUnavailable
+from core.turns import Event, Inbox
+
+log = logging.getLogger(__name__)
+
+WherePlaced = Callable[[Payload], Awaitable[Place]]
+
+STOPPING = "I stop the answer that I am writing here."
+UNKNOWN = "I do not know this command. `/help` tells which there are."
+
+_MOST_WAITING = 1000
+_STORE_PATIENCE = 60.0
+# A command must be answered within three seconds; two are the store's.
+# https://discord.com/developers/docs/interactions/receiving-and-responding
+_COMMAND_PATIENCE = 2.0
+_ANSWER_WITHIN = 2.9
+_DEFERRED, _MESSAGE = 5, 4
+_APPLICATION_COMMAND = 2
+_ALREADY_ANSWERED = 40060
+
+# What a payload raises that is not as Discord describes it.
+_UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+
+
+class Intake:
+    """Takes payloads for the bot `me`. `group` is the parent of what goes on when a method has returned."""
+
+    def __init__(self, inbox: Inbox, rest: Rest, me: str, group: asyncio.TaskGroup) -> None:
+        self._inbox = inbox
+        self._rest = rest
+        self._me = me
+        self._group = group
+        self._apologies = Apologies(rest)
+        self._lanes: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._waiting = 0
+
+    def message(self, payload: Payload, place: WherePlaced) -> None:
+        """A MESSAGE_CREATE: accept it after those of its channel that came before."""
+        self._begin("message", lambda: self.take(payload, place))
+
+    def command(self, payload: Payload) -> None:
+        """An INTERACTION_CREATE: accept it and answer Discord in time."""
+        self._begin("command", lambda: self._command(payload))
+
+    def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        if self._waiting >= _MOST_WAITING:
+            log.error("a %s is not taken: %d wait already", name, self._waiting)
+            return
+        self._waiting += 1
+        self._group.create_task(self._counted(work), name=name)
+
+    async def _counted(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        finally:
+            self._waiting -= 1
+
+    async def take(self, payload: Payload, place: WherePlaced) -> None:
+        """Accept the message, if it is for us; durable when this returns, or its writer was told."""
+        try:
+            async with self._lane(str(payload["channel_id"])):
+                event = to_event(payload, self._me, await place(payload))
+                if event is not None:
+                    await self._accept(event)
+        except _UNREADABLE as exc:
+            log.warning("a message that cannot be read is left out: %s", type(exc).__name__)
+
+    @asynccontextmanager
+    async def _lane(self, channel: str) -> AsyncIterator[None]:
+        lock, users = self._lanes.get(channel, (asyncio.Lock(), 0))
+        self._lanes[channel] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._lanes.pop(channel)
+            if users > 1:
+                self._lanes[channel] = lock, users - 1
+
+    async def _accept(self, event: Event) -> None:
+        try:
+            await self._durable(event, _STORE_PATIENCE)
+        except Overloaded as exc:
+            log.warning("not taken, the mailbox is full: %s", event.id)
+            await self._apologies.say(event, exc.reply)
+        except StoreUnavailable as exc:
+            log.error("not taken, the store is away: %s", event.id)  # noqa: TRY400 - the store logs why
+            await self._apologies.say(event, exc.reply)
+
+    async def _durable(self, event: Event, seconds: float) -> None:
+        """Have the event accepted. Raises `StoreUnavailable` after `seconds`, and `Overloaded`."""
+        waits = Waits(first=0.25, longest=5.0)
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    try:
+                        await self._inbox.accept(event)
+                    except StoreUnavailable:
+                        await waits.next()
+                    else:
+                        return
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer within {seconds:.0f} s") from None
+
+    async def _command(self, payload: Payload) -> None:
+        deadline = asyncio.get_running_loop().time() + _ANSWER_WITHIN
+        try:
+            event = to_command(payload, self._me)
+            number, token = str(payload["id"]), str(payload["token"])
+            kind = payload["type"]
+        except _UNREADABLE as exc:
+            log.warning("a command that cannot be read is left out: %s", type(exc).__name__)
+            return
+        if event is None:
+            if kind == _APPLICATION_COMMAND:
+                await self._answer(number, token, _said(UNKNOWN), deadline)
+            return
+        try:
+            await self._durable(event, _COMMAND_PATIENCE)
+        except (Overloaded, StoreUnavailable) as exc:
+            log.warning("not taken: %s: %s", event.id, type(exc).__name__)
+            answer = _said(exc.reply)
+        else:
+            private = bool(event.room.address["private"])
+            answer = _said(STOPPING) if event.kind == "stop" else _thinking(private=private)
+        await self._answer(number, token, answer, deadline)
+
+    async def _answer(self, number: str, token: str, answer: dict[str, object], deadline: float) -> None:
+        path = "/interactions/{interaction_id}/{webhook_token}/callback"
+        waits = Waits(first=0.1, longest=0.5)
+        try:
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    try:
+                        await self._rest.call("POST", path, answer, interaction_id=number, webhook_token=token)
+                    except (Limited, Unavailable):
+                        await waits.next()
+                    else:
+                        return
+        except Rejected as exc:
+            if exc.code != _ALREADY_ANSWERED:
+                log.warning("the command %s was not acknowledged: %s", number, exc)
+        except (Refused, TimeoutError) as exc:
+            log.warning("the command %s was not acknowledged in time: %s", number, exc)
+
+
+def _said(sentence: str) -> dict[str, object]:
+    return {"type": _MESSAGE, "data": {"content": sentence, "flags": EPHEMERAL}}
+
+
+def _thinking(*, private: bool) -> dict[str, object]:
+    return {"type": _DEFERRED, "data": {"flags": EPHEMERAL if private else 0}}

@@ -1,0 +1,96 @@
+"""Reading what was said while there was no session: in channels whose newest message we have not seen.
+
+A session that can be resumed misses nothing; this is for those that cannot, and for the time between two
+processes.
+What is found goes the way of every message, and what was accepted already is known there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import discord  # noqa: TID251
+
+from adapters.delivery import Limited, Unavailable
+from adapters.discord.intake import Intake, WherePlaced
+from adapters.discord.rest import Rejected, Rest
+from core.errors import Refused
+
+log = logging.getLogger(__name__)
+
+_OLDEST = timedelta(hours=1)  # who waited longer has gone, and would be surprised
+_CHANNELS = 300
+_PAGE = 100  # the most that one call gives
+_PAGES = 5
+_TRIES = 5
+
+
+async def read_missed(
+    guilds: Iterable[discord.Guild],
+    directs: Iterable[str],
+    after: int,
+    rest: Rest,
+    intake: Intake,
+    place: WherePlaced,
+) -> None:
+    """Take the messages that are newer than the id `after`, oldest first in each channel."""
+    floor = max(after, discord.utils.time_snowflake(discord.utils.utcnow() - _OLDEST))
+    where = [*((channel, None) for channel in directs), *_fresh(guilds, floor)]
+    if len(where) > _CHANNELS:
+        log.warning("%d channels have news; the newest %d are read", len(where), _CHANNELS)
+    for channel, guild in where[:_CHANNELS]:
+        try:
+            await _read(channel, guild, floor, rest, intake, place)
+        except (Rejected, Refused) as exc:
+            log.info("channel %s cannot be read: %s", channel, exc)
+        except (Limited, Unavailable) as exc:
+            log.warning("channel %s was not read: %s", channel, exc)
+
+
+def _fresh(guilds: Iterable[discord.Guild], floor: int) -> list[tuple[str, discord.Guild | None]]:
+    found = [
+        (channel.last_message_id or 0, str(channel.id), guild)
+        for guild in guilds
+        for channels in (guild.text_channels, guild.voice_channels, guild.stage_channels, guild.threads)
+        for channel in channels
+    ]
+    found.sort(key=lambda one: one[0], reverse=True)
+    return [(channel, guild) for last, channel, guild in found if last > floor]
+
+
+async def _read(
+    channel: str, guild: discord.Guild | None, floor: int, rest: Rest, intake: Intake, place: WherePlaced
+) -> None:
+    for _ in range(_PAGES):
+        page = await _page(channel, floor, rest)
+        for message in sorted(page, key=lambda one: int(one["id"])):
+            if guild is not None:
+                message["guild_id"] = str(guild.id)  # only the gateway says it
+            floor = int(message["id"])
+            await intake.take(message, place)
+        if len(page) < _PAGE:
+            return
+
+
+async def _page(channel: str, after: int, rest: Rest) -> list[dict[str, Any]]:
+    for last in (False,) * (_TRIES - 1) + (True,):
+        try:
+            page = await rest.call(
+                "GET",
+                "/channels/{channel_id}/messages",
+                query={"after": after, "limit": _PAGE},
+                channel_id=channel,
+            )
+        except Limited as exc:
+            if last:
+                raise
+            await asyncio.sleep(exc.after)
+        except Unavailable:
+            if last:
+                raise
+            await asyncio.sleep(1.0)
+        else:
+            return page if isinstance(page, list) else []
+    return []
