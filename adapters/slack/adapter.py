@@ -1,0 +1,131 @@
+"""Slack: listens by Socket Mode or by HTTP, delivers by editing messages. Nothing of the core but the seam."""
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler  # noqa: TID251
+from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.delivery import Limited, Pace, Planner, Rate
+from adapters.slack import refusals
+from adapters.slack.channel import SlackChannel
+from adapters.slack.client import FAILURES, error_of, open_session, translated, web_client
+from adapters.slack.dispatch import UNREADABLE, bolt_app
+from adapters.slack.events import Account, Address
+from adapters.slack.intake import Intake
+from adapters.slack.manifest import EVENTS_PATH
+from adapters.slack.settings import SlackSettings
+from adapters.slack.socket_mode import SocketMode
+from adapters.slack.statuses import Statuses
+from adapters.slack.waiting import Waits
+from core.errors import Refused
+from core.turns import Event, Fleet, Inbox, Reply
+
+__all__ = ["SlackAdapter", "SlackSettings"]
+
+log = logging.getLogger(__name__)
+
+# chat.postMessage: about one a second in a channel; chat.update: tier 3, 50 a minute in the workspace and more in
+# bursts (https://docs.slack.dev/apis/web-api/rate-limits). One reply at this pace leaves room for a second one.
+PACE = Pace(room=(Rate(1, 1.0),), bot=(Rate(50, 60.0),), draft_interval=2.0)
+
+# How often Slack is asked at the start who we are, before we say that it does not answer.
+_TRIES_AT_START = 6
+
+
+class SlackAdapter:
+    """One app in one workspace. Enter it before `listen` and `deliver`; `bot`, the account's id, is known then.
+
+    Entering raises `Refused` for a token that Slack does not accept, and when Slack does not answer after some
+    tries. `routes` is empty in Socket Mode.
+    """
+
+    platform = "slack"
+
+    def __init__(self, settings: SlackSettings, fleet: Fleet, *, waits: Waits | None = None) -> None:
+        self.bot = ""
+        self.routes: list[Route] = []
+        if settings.mode == "http":
+            self.routes.append(Route(EVENTS_PATH, self._receive, methods=["POST"]))
+        self._settings = settings
+        self._fleet = fleet
+        self._waits = waits or Waits()
+        self._handler: AsyncSlackRequestHandler | None = None
+        self._session: aiohttp.ClientSession
+        self._client: AsyncWebClient
+        self._statuses: Statuses
+        self._planner: Planner
+        self._me: Account
+
+    async def __aenter__(self) -> Self:
+        if not self._settings.bot_token:
+            raise refusals.no_bot_token()
+        self._session = open_session()
+        try:
+            self._client = web_client(
+                self._session, token=self._settings.bot_token, api_base=self._settings.api_base
+            )
+            self._me = await self._who_we_are()
+        except BaseException:
+            await self._session.close()
+            raise
+        self.bot = self._me.id
+        self._statuses = Statuses(self._client)
+        # A message whose sending was cut off is found again, so that sending it again is safe.
+        self._planner = Planner(f"slack/{self.bot}", PACE, self._fleet, in_doubt="resend")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def listen(self, inbox: Inbox) -> None:
+        settings = self._settings
+        app = bolt_app(settings, self._client, Intake(inbox, self._client, self._me))
+        if settings.mode == "socket":
+            if not settings.app_token:
+                raise refusals.no_app_token()
+            await SocketMode(self._client, self._session, settings.app_token, app, self._waits).run()
+        if not settings.signing_secret:
+            raise refusals.no_signing_secret()
+        self._handler = AsyncSlackRequestHandler(app)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._handler = None
+
+    async def deliver(self, event: Event, reply: Reply) -> None:
+        address = Address.of(event.room)
+        channel = SlackChannel(self._client, self._statuses, address, user=self._me.user)
+        await self._planner.show(reply, channel, room=address.channel)
+
+    async def _receive(self, request: Request) -> Response:
+        if self._handler is None:
+            return Response(status_code=503)
+        try:
+            return await self._handler.handle(request)
+        except UNREADABLE:
+            return Response(status_code=400)
+
+    async def _who_we_are(self) -> Account:
+        for _ in range(_TRIES_AT_START):
+            try:
+                answer = await self._client.auth_test()
+                account = Account(str(answer["team_id"]), str(answer["user_id"]))
+            except FAILURES as exc:
+                meant = translated(exc)
+                if isinstance(meant, Refused):
+                    raise meant from exc
+                log.warning("Slack does not answer yet: %s", error_of(exc) or type(exc).__name__)
+                await self._waits.next(at_least=meant.after if isinstance(meant, Limited) else 0.0)
+            else:
+                self._waits.reset()
+                return account
+        raise Refused("slack", "Slack does not answer", fix=f"Can this machine reach {self._settings.api_base}?")

@@ -1,0 +1,149 @@
+"""One channel of Slack, or one thread of it, as the delivery planner sees it: Slack's errors end here.
+
+A message carries its key as metadata, so that one whose sending was cut off can be looked for: Slack has no
+idempotent send.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
+
+from adapters.slack.client import FAILURES, error_of, translated
+from adapters.slack.events import Address
+from adapters.slack.markup import LIMIT, render, size, unformatted
+from adapters.slack.statuses import Statuses
+
+log = logging.getLogger(__name__)
+
+_METADATA = "trialogue_reply"
+# Looked through when a message may have been sent: what came after the person's message.
+_PAGE = 100
+_PAGES = 5
+# Slack could not make blocks of the Markdown. The words must not be lost with their form.
+_FORM = {"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"}
+
+
+class SlackChannel:
+    """Where `address` leads, for one reply of the bot's account `user`. A message's id is its ts.
+
+    Slack's limit for new messages is each channel's own, that for edits and for reading the whole bot's: a 429
+    pauses as much.
+    """
+
+    limit = LIMIT
+
+    def __init__(self, client: AsyncWebClient, statuses: Statuses, address: Address, *, user: str) -> None:
+        self._client = client
+        self._statuses = statuses
+        self._address = address
+        self._user = user
+
+    def size(self, source: str) -> int:
+        return size(source)
+
+    async def send(self, source: str, *, key: str) -> str:
+        try:
+            try:
+                return await self._post(key, markdown_text=render(source))
+            except FAILURES as exc:
+                _refuses_form(exc)
+            return await self._post(key, text=unformatted(source), mrkdwn=False)
+        except FAILURES as exc:
+            raise translated(exc) from exc
+
+    async def edit(self, message: str, source: str) -> None:
+        try:
+            try:
+                await self._update(message, markdown_text=render(source))
+            except FAILURES as exc:
+                _refuses_form(exc)
+            else:
+                return
+            await self._update(message, text=unformatted(source))
+        except FAILURES as exc:
+            raise translated(exc, everywhere=True) from exc
+
+    async def find(self, key: str, source: str) -> str | None:  # noqa: ARG002 - the key says it all
+        cursor: str | None = None
+        for _ in range(_PAGES):
+            try:
+                page = await self._read(cursor)
+            except FAILURES as exc:
+                if error_of(exc) == "thread_not_found":
+                    return None
+                raise translated(exc, everywhere=True) from exc
+            for message in page.get("messages") or ():
+                if self._is(message, key):
+                    return str(message["ts"])
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return None
+        log.warning(
+            "a message was looked for in vain among the %d next in %s", _PAGE * _PAGES, self._address.channel
+        )
+        return None
+
+    @asynccontextmanager
+    async def typing(self) -> AsyncIterator[None]:
+        if self._address.thread is None:
+            yield
+            return
+        failed: Exception | None = None
+        async with asyncio.TaskGroup() as group:
+            status = group.create_task(
+                self._statuses.show(self._address.channel, self._address.thread), name="status"
+            )
+            try:
+                yield
+            except Exception as exc:  # noqa: BLE001 - raised again outside of the group, which would wrap it
+                failed = exc
+            finally:
+                status.cancel()
+        if failed is not None:
+            raise failed
+
+    async def _post(self, key: str, **content: Any) -> str:
+        # Neither `link_names` nor `parse`: a name that the model writes calls nobody.
+        answer = await self._client.chat_postMessage(
+            channel=self._address.channel,
+            thread_ts=self._address.thread,
+            metadata={"event_type": _METADATA, "event_payload": {"key": key}},
+            unfurl_links=False,
+            unfurl_media=False,
+            **content,
+        )
+        return str(answer["ts"])
+
+    async def _update(self, message: str, **content: Any) -> None:
+        await self._client.chat_update(channel=self._address.channel, ts=message, **content)
+
+    async def _read(self, cursor: str | None) -> Mapping[str, Any]:
+        channel, thread, since = self._address.channel, self._address.thread, self._address.since
+        if thread is None:
+            page = await self._client.conversations_history(
+                channel=channel, oldest=since, limit=_PAGE, include_all_metadata=True, cursor=cursor
+            )
+        else:
+            page = await self._client.conversations_replies(
+                channel=channel, ts=thread, oldest=since, limit=_PAGE, include_all_metadata=True, cursor=cursor
+            )
+        return page.data if isinstance(page.data, dict) else {}
+
+    def _is(self, message: Mapping[str, Any], key: str) -> bool:
+        metadata = message.get("metadata") or {}
+        return (
+            message.get("user") == self._user
+            and metadata.get("event_type") == _METADATA
+            and (metadata.get("event_payload") or {}).get("key") == key
+        )
+
+
+def _refuses_form(exc: Exception) -> None:
+    """Raise `exc` again, unless it says that Slack could not render the text."""
+    if error_of(exc) not in _FORM:
+        raise exc
+    log.warning("Slack refused the formatting of a message; it is sent plain: %s", error_of(exc))

@@ -1,0 +1,165 @@
+"""Slack's payloads into an `Event`, or None: not for us. Pure: no client, no store, no clock.
+
+For us is every direct message of a person, and in channels and group messages what mentions the bot or stands in a
+thread that the bot is part of. A message is its channel and ts: a mention arrives twice, as `message` and as
+`app_mention`, with two event ids, and both become the same event. Edits, deletions, what Slack itself says, and
+whatever another app posts are not for us.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from adapters.slack.manifest import COMMAND
+from adapters.slack.readable import mentioned, readable, without
+from core.turns import Conversation, Event, Kind, Room, Speaker
+
+COMMANDS_HELP = f"""\
+- `!help` shows this
+- `!reset` makes me forget this conversation
+- `!persona` followed by a text tells me who to be in this channel; alone it brings back my usual self
+- `!stop` ends the answer that I am writing
+
+In a channel mention me with it. `{COMMAND}` does the same, but Slack has no slash commands in threads."""
+"""How commands are written here. A `help` event carries it as its text: that is where the answer has it from."""
+
+BANG_COMMANDS: dict[str, Kind] = {"help": "help", "reset": "reset", "persona": "persona", "stop": "stop"}
+
+_OURS = {"message", "app_mention"}
+_SUBTYPES = {"", "file_share", "thread_broadcast"}
+_BANG = re.compile(r"!(\w+)(?:\s+(.*))?", re.DOTALL)
+_KINDS = {"image": "image", "audio": "audio", "video": "video"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The bot's account: the workspace, and the user that mentions name."""
+
+    team: str
+    user: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.team}-{self.user}"
+
+
+class File(msgspec.Struct, frozen=True):
+    mimetype: str | None = None
+    subtype: str | None = None
+
+    @property
+    def kind(self) -> str:
+        if self.subtype == "slack_audio":
+            return "voice"
+        return _KINDS.get((self.mimetype or "").partition("/")[0], "file")
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What we read of a message event: https://docs.slack.dev/reference/events/message"""
+
+    type: str
+    channel: str
+    ts: str
+    user: str | None = None
+    text: str | None = None
+    thread_ts: str | None = None
+    parent_user_id: str | None = None
+    subtype: str | None = None
+    bot_id: str | None = None
+    channel_type: str | None = None
+    hidden: bool = False
+    files: tuple[File, ...] | None = ()
+
+    @property
+    def direct(self) -> bool:
+        return self.channel_type == "im" or self.channel.startswith("D")
+
+    @property
+    def thread(self) -> str:
+        """The conversation within the channel: in a channel each message outside of a thread begins one."""
+        if self.thread_ts:
+            return self.thread_ts
+        return "" if self.direct else self.ts
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A room's address: where replies are posted, and after which moment to look for them."""
+
+    channel: str
+    thread: str | None
+    since: str
+
+    @classmethod
+    def of(cls, room: Room) -> "Address":
+        thread = room.address["thread"]
+        return cls(
+            str(room.address["channel"]), None if thread is None else str(thread), str(room.address["since"])
+        )
+
+    def room(self, me: Account) -> Room:
+        return Room("slack", me.id, {"channel": self.channel, "thread": self.thread, "since": self.since})
+
+
+def read(payload: Mapping[str, Any]) -> Message | None:
+    """The message of a person in `payload`, the inner event; None if it holds none.
+
+    Raises `msgspec.ValidationError` for an event that is not as Slack describes it.
+    """
+    if payload.get("type") not in _OURS or (payload.get("subtype") or "") not in _SUBTYPES:
+        return None
+    message = msgspec.convert(payload, Message)
+    float(message.ts)
+    if message.bot_id or message.hidden or not message.user or message.user == "USLACKBOT":
+        return None
+    return message
+
+
+def addressed(message: Message, me: Account) -> bool:
+    """Whether the message itself says that it is meant for the bot."""
+    return (
+        message.direct
+        or message.type == "app_mention"
+        or message.parent_user_id == me.user
+        or me.user in mentioned(message.text or "")
+    )
+
+
+def to_event(
+    payload: Mapping[str, Any], me: Account, names: Mapping[str, str] | None = None, *, taking_part: bool = False
+) -> Event | None:
+    """The event in `payload`, the inner event. `names` leads from user ids to names; `taking_part`: the bot is
+    part of the thread that the message stands in.
+
+    Raises `msgspec.ValidationError` and `ValueError` for an event that is not as Slack describes it.
+    """
+    message = read(payload)
+    if message is None or message.user == me.user or message.user is None:
+        return None
+    if not (taking_part or addressed(message, me)):
+        return None
+    names = names or {}
+    text = readable(without(message.text or "", me.user), names)
+    kind, text = _command(text)
+    room = Address(message.channel, message.thread or None, message.ts).room(me)
+    return Event(
+        id=f"slack:{me.id}:{message.channel}:{message.ts}",
+        kind=kind,
+        room=room,
+        conversation=Conversation.of(room, message.channel, message.thread),
+        speaker=Speaker(message.user, names.get(message.user, "")),
+        text=text,
+        message=message.ts,
+        files=tuple(file.kind for file in message.files or ()),
+        at=float(message.ts),
+    )
+
+
+def _command(text: str) -> tuple[Kind, str]:
+    """A slash command cannot be written in a thread, so that each has a form with a "!" as well."""
+    if (match := _BANG.fullmatch(text)) and (kind := BANG_COMMANDS.get(match[1].lower())):
+        return kind, COMMANDS_HELP if kind == "help" else (match[2] or "").strip()
+    return "message", text

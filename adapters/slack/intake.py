@@ -1,0 +1,115 @@
+"""From Slack's events to accepted ones: what Socket Mode and HTTP have in common.
+
+Knows neither how an event came nor how Slack is told that we have it. An event is ours when `take` returns; Slack
+sends it again when it is not told so within three seconds (https://docs.slack.dev/apis/events-api#responding).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
+
+from adapters.slack.client import FAILURES, error_of
+from adapters.slack.events import Account, Address, Message, addressed, read, to_event
+from adapters.slack.lanes import Lanes
+from adapters.slack.names import Names
+from adapters.slack.readable import mentioned
+from adapters.slack.threads import Threads
+from adapters.slack.waiting import Waits
+from core.errors import Overloaded, StoreUnavailable
+from core.turns import Event, Inbox
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+TAKEN_WITHIN = 2.5
+"""Seconds that an event or a command may take to be ours, so that Slack hears of it within three."""
+
+_SAID_WITHIN = 1.0
+
+
+class NotTaken(Exception):
+    """The event is not ours, and Slack must not be told that it is: it comes again."""
+
+
+class Intake:
+    """Takes the events of one bot, `me`. Those of one channel are taken in the order in which they come."""
+
+    def __init__(self, inbox: Inbox, client: AsyncWebClient, me: Account) -> None:
+        self.inbox = inbox
+        self.me = me
+        self._client = client
+        self._names = Names(client)
+        self._threads = Threads(inbox, me.id)
+        self._lanes = Lanes()
+
+    async def take(self, payload: Mapping[str, Any]) -> None:
+        """Accept what is for us in the inner event `payload`; when this returns, it is durable.
+
+        Raises `NotTaken` when the store does not take it in time.
+        """
+        try:
+            message = read(payload)
+        except (msgspec.ValidationError, ValueError) as exc:
+            log.warning("an event that cannot be read is left out: %s", type(exc).__name__)
+            return
+        if message is None or message.user == self.me.user:
+            return
+        try:
+            async with (
+                asyncio.timeout(TAKEN_WITHIN),
+                asyncio.TaskGroup() as group,
+                self._lanes.enter(message.channel),
+            ):
+                event = await _patiently(lambda: self._event(message, payload))
+                if event is not None:
+                    # Begun in the order of arrival, which the inbox keeps. The next event need not wait for the
+                    # disk as well: what comes together is written together.
+                    group.create_task(_patiently(lambda: self._accept(event)), name="accept")
+        except TimeoutError:
+            log.warning("not taken in time, Slack sends it again: %s/%s", message.channel, message.ts)
+            raise NotTaken from None
+
+    async def _event(self, message: Message, payload: Mapping[str, Any]) -> Event | None:
+        taking_part = False
+        if not message.direct:
+            taking_part = bool(message.thread_ts) and await self._threads.joined(message.channel, message.thread)
+            if not (taking_part or addressed(message, self.me)):
+                return None
+            await self._threads.join(message.channel, message.thread)
+        people = mentioned(message.text or "") - {self.me.user}
+        names = await self._names.of([message.user or "", *sorted(people)])
+        return to_event(payload, self.me, names, taking_part=taking_part)
+
+    async def _accept(self, event: Event) -> None:
+        try:
+            await self.inbox.accept(event)
+        except Overloaded as exc:
+            log.warning("not taken, the mailbox is full: %s", event.id)
+            await self._say(event, exc.reply)
+
+    async def _say(self, event: Event, sentence: str) -> None:
+        """Tell only the person. Its failure is no reason to have the event sent again."""
+        address = Address.of(event.room)
+        try:
+            async with asyncio.timeout(_SAID_WITHIN):
+                await self._client.chat_postEphemeral(
+                    channel=address.channel, user=event.speaker.id, thread_ts=address.thread, text=sentence
+                )
+        except FAILURES as exc:
+            log.warning("could not say so: %s: %s", event.id, error_of(exc) or type(exc).__name__)
+
+
+async def _patiently(call: Callable[[], Awaitable[_T]]) -> _T:
+    """What `call` returns, however often the store is away; the caller bounds it."""
+    waits = Waits(first=0.1, longest=0.5)
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as exc:
+            log.warning("the store is away: %s", exc)
+            await waits.next()

@@ -1,0 +1,311 @@
+"""A Slack on loopback: Web API, Socket Mode and pushed events. The real SDK talks to it over real sockets.
+
+It enforces what the platform enforces: kinds of tokens, scopes, membership, archived channels, 12,000 characters
+of Markdown, threads that exist, whose message an edit changes, URLs of Socket Mode that are good once, and, where
+`rates` is set, the limits of messages and edits. With Slack's own description in TRIALOGUE_TEST_SPECS each
+request's arguments are checked, and leaving the fake fails if one was wrong.
+
+An incoming text may have any length here, so that an engine that repeats it makes long replies.
+"""
+
+import asyncio
+import itertools
+import json
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from aiohttp import web
+
+from tests.fakes.slack_api import SlackError, WebApi
+from tests.fakes.slack_push import RETRIES, HttpPush, Socket, Sockets
+from tests.fakes.slack_spec import given_spec
+from tests.fakes.slack_world import APP, BOT, TEAM, Json, World
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request that came, as it was understood."""
+
+    method: str
+    params: Json
+
+
+class FakeSlack(World):
+    """The server. Enter it; an adapter needs its `api_base` and tokens. `api` is what the methods have done.
+
+    Events go to the WebSockets of Socket Mode until `push_to` names a URL. An event that is not acknowledged
+    within `patience` seconds is brought again. `brought` are those that were acknowledged, `lost` those that were
+    not, and `retried` counts what was brought in vain.
+    """
+
+    bot_token = "xoxb-1-fake-bot-token"
+    app_token = "xapp-1-fake-app-token"
+    signing_secret = "fake-signing-secret"
+
+    def __init__(self, *, rates: bool = False, patience: float = 3.0) -> None:
+        super().__init__()
+        self.api = WebApi(self, rates=rates)
+        self.api_base = ""
+        self.patience = patience
+        self.journal: list[Call] = []
+        self.wrong: list[str] = []
+        self.lost: list[Json] = []
+        self.brought: list[Json] = []
+        self.retried = 0
+        self.sockets = Sockets()
+        self.http: HttpPush | None = None
+        self._faults: defaultdict[str, deque[tuple[str, int]]] = defaultdict(deque)
+        self._held: dict[str, asyncio.Event] = {}
+        self._tickets: set[str] = set()
+        self._ticket_numbers = itertools.count(1)
+        self._envelopes = itertools.count(1)
+        self._spec = given_spec()
+        self._stack = AsyncExitStack()
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=1 << 24)
+        app.router.add_route("*", "/api/{method}", self._serve)
+        app.router.add_get("/link", self._link)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        self.api_base = f"http://{host}:{port}/api/"
+        self._link_base = f"ws://{host}:{port}/link"
+        self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
+        group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        pusher = group.create_task(self._push_for_ever(), name="slack pusher")
+        self._stack.callback(pusher.cancel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for socket in self.sockets.open:
+            await socket.close()
+        await self._stack.aclose()
+        if kind is None:
+            assert not self.wrong, f"requests that the Web API does not know: {self.wrong}"
+
+    def fail(self, method: str, *faults: str, after: int = 1) -> None:
+        """The next calls of `method` go wrong, one for each of `faults`: "429", "500", "html", "garbage",
+        "cut before", "cut after", or the name of an error. `after` is what a 429 asks for. The method "link" is
+        the opening of a WebSocket."""
+        self._faults[method].extend((fault, after) for fault in faults)
+
+    @contextmanager
+    def hold(self, method: str) -> Iterator[None]:
+        """Calls of `method` get no answer while the block lasts. What they ask for is done after it."""
+        self._held[method] = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._held.pop(method).set()
+
+    def calls(self, method: str) -> list[Call]:
+        return [call for call in self.journal if call.method == method]
+
+    async def command(self, text: str, *, person: str = "ann", channel: str | None = None) -> Json | None:
+        """`person` gives the slash command, in the direct message with the bot or in the channel with the id
+        `channel`; returns what the app answers, None if it does not in time."""
+        body = {
+            "token": "verification-token",
+            "team_id": TEAM,
+            "team_domain": "example",
+            "channel_id": channel or self.direct(person).id,
+            "channel_name": "directmessage" if channel is None else "somewhere",
+            "user_id": self.user(person)["id"],
+            "user_name": person,
+            "command": "/trialogue",
+            "text": text,
+            "api_app_id": APP,
+            "is_enterprise_install": "false",
+            "response_url": "https://hooks.slack.com/commands/never-called",
+            "trigger_id": f"{next(self._envelopes)}.1.fake",
+        }
+        if self.http is not None:
+            return await self.http.command(body, within=self.patience)
+        envelope = self._envelope("slash_commands", body) | {"accepts_response_payload": True}
+        return await self.sockets.next().bring(envelope, self.patience)
+
+    async def settled(self) -> None:
+        """Wait until each event was acknowledged, or has been brought in vain for the last time."""
+        await self.until(lambda: len(self.brought) + len(self.lost) == self.pushed)
+
+    def push_to(self, url: str) -> HttpPush:
+        """Events are pushed to `url` from now on."""
+        self.http = HttpPush(self._session, url, self.signing_secret)
+        return self.http
+
+    async def connected(self, count: int = 1) -> None:
+        """Wait until so many WebSockets are open."""
+        await self.until(lambda: len(self.sockets.open) >= count)
+
+    async def disconnect(self, reason: str = "refresh_requested", *, close: bool = True) -> None:
+        """Tell each WebSocket that it is to be left, and close it."""
+        for socket in self.sockets.open:
+            socket.open = False
+            await socket.send({"type": "disconnect", "reason": reason, "debug_info": {"host": "fake"}})
+            if close:
+                await socket.close()
+
+    def cut_sockets(self) -> None:
+        """Each connection is gone without a word."""
+        for socket in self.sockets.open:
+            socket.cut()
+
+    def own_event(self, text: str, *, room: str) -> None:
+        """The bot's own message in `room`, as Slack tells the app of it."""
+        place = self.place(room)
+        self.push(self.message_event(place, self.post(place, BOT, None, {"text": text, "bot_id": "B0TRIALOGUE"})))
+
+    # Bringing events
+
+    async def _push_for_ever(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                event, attempt = await self.events.get()
+                await self.until(lambda: self.http is not None or bool(self.sockets.open), within=3600.0)
+                # Each is begun in its order, and none waits for another one's acknowledgement.
+                group.create_task(self._bring(event, attempt), name="event")
+                await asyncio.sleep(0)
+
+    async def _bring(self, event: Json, first: int) -> None:
+        for attempt in range(first, first + RETRIES + 1):
+            brought = await self._brought(event, attempt)
+            if brought:
+                self.brought.append(event)
+                await self.notify()
+                return
+            self.retried += 1
+            await self.notify()
+        self.lost.append(event)
+        await self.notify()
+
+    async def _brought(self, event: Json, attempt: int) -> bool:
+        if self.http is not None:
+            return await self.http.bring(event, attempt=attempt, within=self.patience) is not None
+        await self.until(lambda: bool(self.sockets.open), within=3600.0)
+        envelope = self._envelope("events_api", event) | {"accepts_response_payload": False}
+        if attempt:
+            envelope |= {"retry_attempt": attempt, "retry_reason": "timeout"}
+        return await self.sockets.next().bring(envelope, self.patience) is not None
+
+    def _envelope(self, kind: str, payload: Json) -> Json:
+        return {"type": kind, "envelope_id": f"envelope-{next(self._envelopes)}", "payload": payload}
+
+    # The server
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"]
+        try:
+            form = request.content_type != "application/json"
+            params = await _params(request)
+            self._authorise(method, request.headers.get("Authorization", ""))
+            self.journal.append(Call(method, params))
+            if self._spec is not None:
+                self.wrong += self._spec.faults(method, params, form=form)
+            if (held := self._held.get(method)) is not None:
+                await self.notify()
+                await held.wait()
+            faults = self._faults[method]
+            fault, after = faults.popleft() if faults else ("", 0)
+            if fault == "cut after":
+                self._do(method, params)
+            if (broken := _broken(request, fault, after)) is not None:
+                return broken
+            return web.json_response(
+                self._do(method, params), headers={"x-oauth-scopes": ",".join(self.api.scopes)}
+            )
+        except SlackError as error:
+            return _answer(error)
+        finally:
+            await self.notify()
+
+    def _do(self, method: str, params: Json) -> Json:
+        if method == "apps.connections.open":
+            ticket = f"ticket-{next(self._ticket_numbers)}"
+            self._tickets.add(ticket)
+            return {"ok": True, "url": f"{self._link_base}?ticket={ticket}&app_id={APP}"}
+        return self.api.call(method, params)
+
+    def _authorise(self, method: str, header: str) -> None:
+        token = header.removeprefix("Bearer ")
+        wanted = self.app_token if method == "apps.connections.open" else self.bot_token
+        if not token:
+            raise SlackError("not_authed")
+        if token not in (self.app_token, self.bot_token):
+            raise SlackError("invalid_auth")
+        if token != wanted:
+            raise SlackError("not_allowed_token_type")
+        if token == self.app_token and not self.api.app_scopes:
+            raise SlackError("missing_scope", needed="connections:write", provided="")
+
+    async def _link(self, request: web.Request) -> web.StreamResponse:
+        ticket = request.query.get("ticket", "")
+        if self._faults["link"]:
+            fault, after = self._faults["link"].popleft()
+            self._tickets.discard(ticket)
+            try:
+                return _broken(request, fault, after) or web.Response(status=503)
+            except SlackError as error:
+                return _answer(error)
+        if ticket not in self._tickets:
+            return web.Response(status=403)
+        self._tickets.remove(ticket)
+        response = web.WebSocketResponse()
+        await response.prepare(request)
+        socket = Socket(response, request)
+        self.sockets.all.append(socket)
+        await self.notify()
+        try:
+            await socket.serve(len(self.sockets.open))
+        finally:
+            self.sockets.all.remove(socket)
+            await self.notify()
+        return response
+
+
+def _answer(error: SlackError) -> web.Response:
+    if error.retry_after is not None:
+        return web.json_response(error.body, status=429, headers={"Retry-After": str(error.retry_after)})
+    return web.json_response(error.body)
+
+
+def _broken(request: web.Request, fault: str, after: int) -> web.StreamResponse | None:
+    match fault:
+        case "":
+            return None
+        case "429":
+            raise SlackError("ratelimited", retry_after=after)
+        case "500":
+            return web.json_response({"ok": False, "error": "internal_error"}, status=500)
+        case "html":
+            page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+            return web.Response(status=502, text=page, content_type="text/html")
+        case "garbage":
+            return web.Response(text='{"ok": true, "resu', content_type="application/json")
+        case "cut before" | "cut after":
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        case error:
+            raise SlackError(error)
+
+
+async def _params(request: web.Request) -> Json:
+    if request.content_type == "application/json":
+        return dict(await request.json())
+    given: dict[str, Any] = {**request.query, **await request.post()}
+    return {name: _value(value) for name, value in given.items()}
+
+
+def _value(value: str) -> Any:
+    return json.loads(value) if value.startswith("{") else value

@@ -1,0 +1,224 @@
+"""The methods of the Web API that the bot uses: what they do to the world, and when they refuse. Knows no HTTP."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from adapters.slack.markup import LIMIT
+from tests.fakes.slack_world import APP, BOT, BOT_ID, TEAM, Json, Place, World
+
+ALL_SCOPES = frozenset(
+    {
+        "app_mentions:read",
+        "channels:history",
+        "channels:read",
+        "chat:write",
+        "commands",
+        "groups:history",
+        "groups:read",
+        "im:history",
+        "im:read",
+        "mpim:history",
+        "mpim:read",
+        "users:read",
+    }
+)
+
+_NAMES = {"im": "im", "channel": "channels", "group": "groups", "mpim": "mpim"}
+_PAGE = 100
+
+
+class SlackError(Exception):
+    """An answer that is not ok."""
+
+    def __init__(self, error: str, *, retry_after: int | None = None, **more: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.retry_after = retry_after
+        self.body: Json = {"ok": False, "error": error} | more
+
+
+class WebApi:
+    """Calls of one app with `scopes`. With `rates`, each channel takes a message a second, and the workspace 50
+    edits a minute; without, none is too many."""
+
+    def __init__(self, world: World, *, rates: bool) -> None:
+        self.scopes = set(ALL_SCOPES)
+        self.app_scopes = {"connections:write"}
+        self.refuse_status = False
+        self._world = world
+        self._rates = rates
+        self._spent: defaultdict[str, list[float]] = defaultdict(list)
+        self._methods: dict[str, Callable[[Json], Json]] = {
+            "auth.test": self._auth_test,
+            "users.info": self._users_info,
+            "conversations.info": self._conversations_info,
+            "conversations.history": self._conversations_history,
+            "conversations.replies": self._conversations_replies,
+            "chat.postMessage": self._chat_post_message,
+            "chat.postEphemeral": self._chat_post_ephemeral,
+            "chat.update": self._chat_update,
+            "assistant.threads.setStatus": self._set_status,
+        }
+
+    def call(self, method: str, params: Json) -> Json:
+        """Do what `method` does. Raises `SlackError`."""
+        if method not in self._methods:
+            raise SlackError("unknown_method")
+        return {"ok": True} | self._methods[method](params)
+
+    def _auth_test(self, _: Json) -> Json:
+        return {
+            "url": "https://example.slack.com/",
+            "team": "Example",
+            "user": "trialogue",
+            "team_id": TEAM,
+            "user_id": BOT,
+            "bot_id": BOT_ID,
+            "is_enterprise_install": False,
+        }
+
+    def _users_info(self, params: Json) -> Json:
+        self._need("users:read")
+        for person in self._world.people.values():
+            if person["id"] == params["user"]:
+                return {"user": person}
+        raise SlackError("user_not_found")
+
+    def _conversations_info(self, params: Json) -> Json:
+        place = self._place(params)
+        self._need(f"{_NAMES[place.kind]}:read")
+        if place.kind != "channel" and not place.member:
+            raise SlackError("channel_not_found")
+        return {"channel": place.json()}
+
+    def _conversations_history(self, params: Json) -> Json:
+        place = self._readable(params)
+        return _page([message for message in place.messages.values() if not _in_thread(message)], params)
+
+    def _conversations_replies(self, params: Json) -> Json:
+        place, thread = self._readable(params), params["ts"]
+        if thread not in place.messages:
+            raise SlackError("thread_not_found")
+        found = [
+            message for message in place.messages.values() if thread in (message["ts"], message.get("thread_ts"))
+        ]
+        return _page(found[::-1], params)
+
+    def _chat_post_message(self, params: Json) -> Json:
+        self._need("chat:write")
+        place = self._writable(params)
+        self._spend(f"post {place.id}", 1, 1.0)
+        content = _content(params)
+        thread = params.get("thread_ts")
+        if thread is not None and thread not in place.messages:
+            raise SlackError("cannot_reply_to_message")
+        fields = content | {"bot_id": BOT_ID, "app_id": APP}
+        if "metadata" in params:
+            fields["metadata"] = params["metadata"]
+        message = self._world.post(place, BOT, thread, fields)
+        self._world.push(self._world.message_event(place, message))
+        return {"channel": place.id, "ts": message["ts"], "message": message}
+
+    def _chat_update(self, params: Json) -> Json:
+        self._need("chat:write")
+        place = self._place(params)
+        if not place.member:
+            raise SlackError("channel_not_found")
+        self._spend("update", 50, 60.0)
+        message = place.messages.get(params["ts"])
+        if message is None:
+            raise SlackError("message_not_found")
+        if message.get("user") != BOT:
+            raise SlackError("cant_update_message")
+        content, before = _content(params), dict(message)
+        message.pop("blocks", None)
+        message |= content | {"edited": {"user": BOT, "ts": self._world.now()}}
+        self._world.push(self._world.changed_event(place, message, before))
+        return {"channel": place.id, "ts": message["ts"], "text": message["text"], "message": message}
+
+    def _chat_post_ephemeral(self, params: Json) -> Json:
+        self._need("chat:write")
+        place = self._writable(params)
+        self._world.ephemeral.append({"place": place.name} | params)
+        return {"message_ts": self._world.now()}
+
+    def _set_status(self, params: Json) -> Json:
+        if self.refuse_status or not self.scopes & {"chat:write", "assistant:write"}:
+            raise SlackError("no_permission")
+        place = self._world.places.get(params["channel_id"])
+        if place is None:
+            raise SlackError("channel_not_found")
+        if params["thread_ts"] not in place.messages:
+            raise SlackError("invalid_thread_ts")
+        self._world.statuses.append(dict(params))
+        return {}
+
+    def _need(self, scope: str) -> None:
+        if scope not in self.scopes:
+            raise SlackError("missing_scope", needed=scope, provided=",".join(sorted(self.scopes)))
+
+    def _place(self, params: Json) -> Place:
+        if (place := self._world.places.get(params["channel"])) is None:
+            raise SlackError("channel_not_found")
+        return place
+
+    def _readable(self, params: Json) -> Place:
+        place = self._place(params)
+        self._need(f"{_NAMES[place.kind]}:history")
+        if not place.member:
+            raise SlackError("channel_not_found")
+        return place
+
+    def _writable(self, params: Json) -> Place:
+        place = self._place(params)
+        if place.archived:
+            raise SlackError("is_archived")
+        if not place.member:
+            raise SlackError("not_in_channel" if place.kind == "channel" else "channel_not_found")
+        return place
+
+    def _spend(self, what: str, count: int, seconds: float) -> None:
+        if not self._rates:
+            return
+        now = time.monotonic()
+        spent = self._spent[what] = [moment for moment in self._spent[what] if moment > now - seconds]
+        if len(spent) >= count:
+            raise SlackError("ratelimited", retry_after=1 + int(spent[0] + seconds - now))
+        spent.append(now)
+
+
+def _content(params: Json) -> Json:
+    """What a message reads. Slack makes blocks of Markdown; here they are one that keeps it."""
+    markdown, text = params.get("markdown_text"), params.get("text")
+    if markdown is not None and (text is not None or "blocks" in params):
+        raise SlackError("markdown_text_conflict")
+    if markdown is not None:
+        if not markdown.strip():
+            raise SlackError("no_text")
+        if len(markdown.encode("utf-16-le")) // 2 > LIMIT:
+            raise SlackError("msg_too_long")
+        return {"text": markdown[:150], "blocks": [{"type": "markdown", "text": markdown}]}
+    if not (text or "").strip():
+        raise SlackError("no_text")
+    return {"text": text}
+
+
+def _in_thread(message: Json) -> bool:
+    return bool(message.get("thread_ts", message["ts"]) != message["ts"])
+
+
+def _page(messages: list[Json], params: Json) -> Json:
+    """A page of `messages` from their end, without those that are too old."""
+
+    def shown(message: Json) -> Iterator[tuple[str, Any]]:
+        wanted = params.get("include_all_metadata") in (True, "1", "true")
+        return ((key, value) for key, value in message.items() if key != "metadata" or wanted)
+
+    oldest, first = params.get("oldest", "0"), int(params.get("cursor") or 0)
+    size = min(int(params.get("limit", _PAGE)), 999)
+    found = [message for message in messages[::-1] if float(message["ts"]) > float(oldest)]
+    more = first + size < len(found)
+    page: Json = {"messages": [dict(shown(message)) for message in found[first : first + size]], "has_more": more}
+    return page | ({"response_metadata": {"next_cursor": str(first + size)}} if more else {})
