@@ -1,0 +1,59 @@
+"""A running bot with the page, and browsers that look at it."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from adapters.web.adapter import WebAdapter, WebSettings
+from core.engine.engine import Engine
+from core.engine.scripted import ScriptedEngine
+from core.store.store import Store
+from tests.running import running
+
+Serve = Callable[..., AbstractAsyncContextManager[str]]
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def serving(store: Store) -> Serve:
+    """`async with serving(engine=..., port=0, ...settings) as url`: the page of a bot on the test's store."""
+
+    @asynccontextmanager
+    async def serving(*, engine: Engine | None = None, port: int = 0, **settings: object) -> AsyncIterator[str]:
+        adapter = WebAdapter(WebSettings(**settings), store.fleet)  # type: ignore[arg-type]
+        engine = engine or ScriptedEngine()
+        async with running(adapter, store=store, engine=engine, address=("127.0.0.1", port)) as bot:
+            while bot.url is None:  # noqa: ASYNC110 - the server is up a few steps of the loop later
+                await asyncio.sleep(0)
+            yield bot.url
+
+    return serving
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    """A headless Chromium. Where there is none the test is skipped, and fails in CI."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        assert os.environ.get("CI") != "true", "CI needs a Chromium: apt-get install chromium"
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=found, args=_FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
