@@ -1,0 +1,5 @@
+"""`python -m bots` is the command `trialogue`."""
+
+from bots.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""What `trialogue doctor` looks at: disk, Redis, the model, and each token with its platform."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from adapters import Finding
+from bots import build
+from bots.settings import Settings
+from core.errors import CoreError
+from core.store.store import open_store
+
+_ENOUGH_DISK = 2 * 1024**3
+_SECONDS = 60.0
+
+Check = Callable[[], Awaitable[list[Finding]]]
+
+
+async def examine(settings: Settings, console: Console) -> bool:
+    """Look at everything at once and print what was found. True when nothing needs to be done."""
+    checks: dict[str, Check] = {
+        "disk": lambda: _disk(settings.data_dir),
+        "redis": lambda: _redis(settings),
+        "model": lambda: _model(settings),
+    }
+    for platform in settings.platforms:
+        checks[platform] = lambda platform=platform: _platform(platform, settings)  # type: ignore[misc]
+    found = await asyncio.gather(*(_guarded(check) for check in checks.values()))
+    table = Table("", "", "what", "what to do", box=None, padding=(0, 1))
+    for name, findings in zip(checks, found, strict=True):
+        for finding in findings:
+            mark = "[green]ok[/]" if finding.ok else "[red]no[/]"
+            table.add_row(mark, name, finding.what, finding.fix)
+    console.print(table)
+    if not settings.platforms:
+        console.print("No platform has a token yet; `trialogue init` tells where to get one.")
+    return all(finding.ok for findings in found for finding in findings)
+
+
+async def _guarded(check: Check) -> list[Finding]:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return await check()
+    except CoreError as exc:
+        return [Finding(False, str(exc))]
+    except TimeoutError:
+        return [Finding(False, f"no answer within {_SECONDS:.0f} s", "Look at the network and try again.")]
+
+
+async def _disk(folder: Path) -> list[Finding]:
+    return [await asyncio.to_thread(_look_at_disk, folder)]
+
+
+def _look_at_disk(folder: Path) -> Finding:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0" * 65536)
+    except OSError as exc:
+        return Finding(False, f"cannot write to {folder}: {exc.strerror}", "Set data_dir to a folder of yours.")
+    free = shutil.disk_usage(folder).free
+    what = f"{folder}: {free / 1024**3:.1f} GiB free"
+    if free < _ENOUGH_DISK:
+        return Finding(False, what, "Make room: less than 2 GiB are left.")
+    return Finding(True, what)
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    async with open_store(build.store_settings(settings)) as store:
+        await store.ping()
+        return [Finding(True, f"{store.describe()} answers")]
+
+
+async def _model(settings: Settings) -> list[Finding]:
+    engine = await build.engine(settings, lambda _what, _share: None)
+    return [Finding(True, f"{engine.name}: {engine.context} tokens of context")]
+
+
+async def _platform(platform: str, settings: Settings) -> list[Finding]:
+    match platform:
+        case "discord":
+            from adapters.discord.doctor import check as check_discord  # noqa: PLC0415 - as in build
+
+            return await check_discord(build.discord_settings(settings))
+        case "telegram":
+            from adapters.telegram.doctor import check as check_telegram  # noqa: PLC0415
+
+            return await check_telegram(build.telegram_settings(settings))
+        case _:
+            from adapters.slack.doctor import check as check_slack  # noqa: PLC0415
+
+            return await check_slack(build.slack_settings(settings))

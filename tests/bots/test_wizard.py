@@ -1,0 +1,53 @@
+"""`trialogue init`, driven as a person drives it: through its prompts."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bots.cli import cli
+from bots.settings import load
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def answer(*lines: str) -> str:
+    result = CliRunner().invoke(cli, ["init"], input="\n".join(lines) + "\n")
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_enter_at_each_prompt_writes_a_file_that_loads(folder: Path) -> None:
+    answer("", "", "", "", "")
+    assert load().model.name == "default"
+    assert load().platforms == ()
+
+
+def test_tokens_are_written_and_the_file_is_for_its_owner_only(folder: Path) -> None:
+    old_mask = os.umask(0)
+    try:
+        output = answer("Ada", "y", "discord-token", "123456789", "y", "77:tg", "y", "xoxb-1", "xapp-1", "")
+    finally:
+        os.umask(old_mask)
+    settings = load()
+    assert settings.name == "Ada"
+    assert settings.platforms == ("discord", "telegram", "slack")
+    assert settings.slack.app_token.get_secret_value() == "xapp-1"
+    assert stat.S_IMODE((folder / "trialogue.toml").stat().st_mode) == 0o600
+    assert "client_id=123456789" in output
+    assert "socket_mode_enabled" in output
+    assert "77:tg" not in output
+
+
+def test_existing_file_is_kept_unless_the_person_says_so(folder: Path) -> None:
+    file = folder / "trialogue.toml"
+    file.write_text("name = 'Kept'", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["init"], input="n\n")
+    assert result.exit_code != 0
+    assert load().name == "Kept"

@@ -1,0 +1,67 @@
+"""Discord for the contract suite: a real adapter, and the loopback Discord that it talks to."""
+
+from types import TracebackType
+from typing import Self
+
+from adapters.discord.adapter import DiscordAdapter, DiscordSettings, Patience
+from core.store.store import Store
+from tests.contracts.rig import Replies
+from tests.fakes.discord import LIMIT, FakeDiscord
+
+QUICK = Patience(first_wait=0.01, longest_wait=0.1, new_session=(0.0, 0.01))
+
+
+def settings_for(fake: FakeDiscord) -> DiscordSettings:
+    return DiscordSettings(token=fake.token, api_base=fake.api_base, gateway_url=fake.gateway_url)
+
+
+class DiscordRig:
+    limit = LIMIT
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.fake = FakeDiscord()
+        self.adapter: DiscordAdapter
+
+    async def __aenter__(self) -> Self:
+        await self.fake.__aenter__()
+        self.adapter = DiscordAdapter(settings_for(self.fake), self._store.fleet, patience=QUICK)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.fake.__aexit__(kind, exc, trace)
+
+    async def direct(self, text: str, *, person: str = "ann") -> str:
+        await self.fake.until_connected()
+        return self.fake.say(text, person=person)
+
+    async def addressed(self, text: str, *, person: str = "ann", room: str = "general") -> str:
+        await self.fake.until_connected()
+        return self.fake.say(text, person=person, room=room, mention=True)
+
+    async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
+        await self.fake.until_connected()
+        return self.fake.say(text, person=person, room=room)
+
+    async def own_echo(self) -> None:
+        await self.fake.until_connected()
+        self.fake.bots_speak()
+
+    async def redeliver(self, message_id: str) -> None:
+        await self.fake.until_connected()
+        self.fake.redeliver(message_id)
+
+    async def replies(self, *, person: str | None = None, room: str | None = None) -> list[str]:
+        return self.fake.shown(room or person or "ann")
+
+    async def until_replies(
+        self, predicate: Replies, *, person: str | None = None, room: str | None = None
+    ) -> list[str]:
+        where = room or person or "ann"
+        await self.fake.until(lambda: predicate(self.fake.shown(where)), within=45.0)
+        return self.fake.shown(where)
+
+    async def remove_bot(self, room: str) -> None:
+        self.fake.remove_bot(room)

@@ -1,0 +1,60 @@
+"""What the contract suite needs of a platform: a person, a bot, and a look at the room.
+
+A rig holds a real adapter and the loopback platform that it talks to. Everything it does goes over the wire.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from adapters import Adapter
+
+Replies = Callable[[list[str]], bool]
+
+
+class DirectRig(Protocol):
+    """A platform on which a person talks to the bot alone."""
+
+    adapter: Adapter
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    async def direct(self, text: str, *, person: str = "ann") -> str:
+        """A direct message; returns the platform's id of it."""
+        ...
+
+    async def redeliver(self, message_id: str) -> None:
+        """The platform delivers that message once more."""
+        ...
+
+    async def replies(self, *, person: str | None = None, room: str | None = None) -> list[str]:
+        """What the bot's messages there read now, oldest first."""
+        ...
+
+    async def until_replies(
+        self, predicate: Replies, *, person: str | None = None, room: str | None = None
+    ) -> list[str]: ...
+
+
+class Rig(DirectRig, Protocol):
+    """A platform that has rooms with several people as well."""
+
+    limit: int
+
+    async def addressed(self, text: str, *, person: str = "ann", room: str = "general") -> str:
+        """A message in a room that mentions the bot."""
+        ...
+
+    async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
+        """A message in a room that is not meant for the bot."""
+        ...
+
+    async def own_echo(self) -> None:
+        """The platform delivers a message of the bot itself, and one of another bot."""
+        ...
+
+    async def remove_bot(self, room: str) -> None: ...

@@ -1,0 +1,65 @@
+"""Slack for the contract suite: one app in Socket Mode."""
+
+from types import TracebackType
+from typing import Self
+
+from adapters.markdown import plain
+from adapters.slack.adapter import SlackAdapter, SlackSettings
+from adapters.slack.markup import LIMIT
+from adapters.slack.waiting import Waits
+from core.store.store import Store
+from tests.contracts.rig import Replies
+from tests.fakes.slack import FakeSlack
+
+
+class SlackRig:
+    """The bot is in every channel that is spoken of."""
+
+    limit = LIMIT
+    adapter: SlackAdapter
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.fake = FakeSlack()
+
+    async def __aenter__(self) -> Self:
+        await self.fake.__aenter__()
+        settings = SlackSettings(
+            bot_token=self.fake.bot_token, app_token=self.fake.app_token, api_base=self.fake.api_base
+        )
+        self.adapter = SlackAdapter(settings, self._store.fleet, waits=Waits(first=0.01, longest=0.1))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.fake.__aexit__(kind, exc, trace)
+
+    async def direct(self, text: str, *, person: str = "ann") -> str:
+        return await self.fake.say(text, person=person)
+
+    async def addressed(self, text: str, *, person: str = "ann", room: str = "general") -> str:
+        return await self.fake.say(f"@trialogue {text}", person=person, room=room)
+
+    async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
+        return await self.fake.say(text, person=person, room=room)
+
+    async def own_echo(self) -> None:
+        self.fake.own_event("@trialogue hello", room="bots")
+        await self.fake.bot_says("@trialogue hello", room="bots")
+
+    async def redeliver(self, message_id: str) -> None:
+        await self.fake.redeliver(message_id)
+
+    async def replies(self, *, person: str | None = None, room: str | None = None) -> list[str]:
+        return [plain(text) for text in self.fake.shown(room or person or "ann")]
+
+    async def until_replies(
+        self, predicate: Replies, *, person: str | None = None, room: str | None = None
+    ) -> list[str]:
+        where = room or person or "ann"
+        await self.fake.until(lambda: predicate([plain(text) for text in self.fake.shown(where)]))
+        return await self.replies(person=person, room=room)
+
+    async def remove_bot(self, room: str) -> None:
+        await self.fake.remove_bot(room)

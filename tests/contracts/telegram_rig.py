@@ -1,0 +1,62 @@
+"""Telegram for the contract suite."""
+
+from types import TracebackType
+from typing import Self
+
+from adapters.telegram.adapter import TelegramAdapter, TelegramSettings
+from adapters.telegram.waiting import Waits
+from core.store.store import Store
+from tests.contracts.rig import Replies
+from tests.fakes.telegram import FakeTelegram
+
+
+class TelegramRig:
+    """One bot without privacy mode, so that it hears what it must not answer."""
+
+    limit = 4096
+    adapter: TelegramAdapter
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.fake = FakeTelegram(privacy=False)
+
+    async def __aenter__(self) -> Self:
+        await self.fake.__aenter__()
+        settings = TelegramSettings(token=self.fake.token, api_base=self.fake.api_base)
+        waits = Waits(first=0.01, longest=0.1)
+        self.adapter = TelegramAdapter(settings, self._store.fleet, waits=waits)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.fake.__aexit__(kind, exc, trace)
+
+    async def direct(self, text: str, *, person: str = "ann") -> str:
+        return await self.fake.say(text, person=person)
+
+    async def addressed(self, text: str, *, person: str = "ann", room: str = "general") -> str:
+        return await self.fake.say(f"@{self.fake.me['username']} {text}", person=person, room=room)
+
+    async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
+        return await self.fake.say(text, person=person, room=room)
+
+    async def own_echo(self) -> None:
+        for bot in (self.fake.me["username"], "weather_bot"):
+            await self.fake.say(f"@{self.fake.me['username']} hello", person=f"@{bot}", room="bots")
+
+    async def redeliver(self, message_id: str) -> None:
+        await self.fake.redeliver(message_id)
+
+    async def replies(self, *, person: str | None = None, room: str | None = None) -> list[str]:
+        return self.fake.shown(room or person or "ann")
+
+    async def until_replies(
+        self, predicate: Replies, *, person: str | None = None, room: str | None = None
+    ) -> list[str]:
+        where = room or person or "ann"
+        await self.fake.until(lambda: predicate(self.fake.shown(where)))
+        return self.fake.shown(where)
+
+    async def remove_bot(self, room: str) -> None:
+        await self.fake.forbid(room, "kicked")
