@@ -20,6 +20,10 @@ _HALF_ADDRESS = re.compile(r"<(?=[A-Za-z][^\s<>]*\Z)")
 # More than this many open at once are no marks, but somebody's asterisks.
 _DEEPEST = 8
 
+# A block longer than this stands as it is: brackets that open without end take quadratic time, and nobody reads so
+# far in one paragraph for a mark at its end.
+_LONGEST = 4096
+
 
 def heal(source: str) -> str:
     """`source` as it can be shown while more of it is to come. May be empty; what is healed stays as it is."""
@@ -72,6 +76,8 @@ def _half_table(source: str, block: Block) -> int | None:
 
 def _inline(source: str, start: int) -> str:
     """Mend the one block that begins at `start` and ends with the text."""
+    if len(source) - start > _LONGEST:
+        return source
     if (loose := _LOOSE.search(source, start)) is not None:
         return source[: loose.start()]
     if (address := _HALF_ADDRESS.search(source, start)) is not None:

@@ -376,3 +376,8 @@ def test_a_growing_answer_never_shows_raw_marks() -> None:
 def test_a_mark_that_never_closes_is_text_in_the_end() -> None:
     assert [plain(source) for source in sources("a **b", 10)] == ["a **b"]
     assert heal("a **b") == "a **b**"
+
+
+def test_long_paragraph_stands_as_it_is() -> None:
+    hostile = "[a](" * 8000
+    assert heal(hostile) == hostile
