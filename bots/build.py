@@ -34,7 +34,7 @@ def dialogue(settings: Settings) -> DialogueSettings:
     model = settings.model
     return DialogueSettings(
         name=settings.name,
-        persona=settings.persona,
+        persona=settings.persona or f"You are a helpful AI assistant named {settings.name}.",
         window=settings.memory.window,
         tell_time=settings.tell_time,
         params=Params(

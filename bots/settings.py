@@ -23,7 +23,6 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from core.dialogue import DEFAULT_PERSONA
 from core.errors import CoreError
 
 PREFIX = "TRIALOGUE_"
@@ -119,7 +118,7 @@ class Model(_Section):
     api_key: Token = NoSecret
     delay: float = Field(0.0, ge=0, le=60)
     max_tokens: int = Field(512, ge=1)
-    temperature: float = Field(0.7, ge=0, le=2)
+    temperature: float = Field(0.2, ge=0, le=2)
     top_p: float = Field(0.9, gt=0, le=1)
     repetition_penalty: float = Field(1.1, ge=1, le=2)
     context: int = Field(8192, ge=256)
@@ -144,7 +143,7 @@ class Settings(BaseSettings):
     file: ClassVar[Path | None] = None
 
     name: str = Field("Trialogue", min_length=1, max_length=64)
-    persona: str = DEFAULT_PERSONA
+    persona: str = ""
     tell_time: bool = False
     data_dir: Path = Field(default_factory=lambda: user_data_path("trialogue"))
     log_level: Literal["debug", "info", "warning", "error"] = "info"

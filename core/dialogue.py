@@ -10,7 +10,7 @@ from core.engine.engine import Delta, Engine, Message, Params
 from core.prompt import Prompt, build
 from core.turns import Event, Turn
 
-DEFAULT_PERSONA = "You are Trialogue, a helpful and friendly assistant. You answer truthfully and briefly."
+DEFAULT_PERSONA = "You are a helpful AI assistant named Trialogue."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,11 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Literal
 
 from redis.asyncio.client import PubSub
+from redis.asyncio.connection import AbstractConnection
 
 from core.errors import StoreUnavailable
 from core.store.background import Background
@@ -72,26 +74,28 @@ class Channels:
             listeners.discard(listener)
             if not listeners and self._listeners.get(channel) is listeners:
                 del self._listeners[channel]
-                await self._unsubscribe(channel)
+                await self._say("UNSUBSCRIBE", channel)
 
     async def _subscribe(self, channel: str, listener: _Listener) -> None:
         self._wanted.set()
         try:
             async with asyncio.timeout(_SUBSCRIBE_SECONDS):
-                if self._pubsub is not None:
-                    # Also when others listen already: the confirmation must come after this moment.
-                    await self._say(self._pubsub.subscribe, channel)
+                # Also when others listen already: the confirmation must come after this moment.
+                await self._say("SUBSCRIBE", channel)
                 await listener.subscribed.wait()
         except TimeoutError as exc:
             raise StoreUnavailable(f"{self._client.describe()} does not confirm a subscription") from exc
 
-    async def _unsubscribe(self, channel: str) -> None:
-        if self._pubsub is not None:
-            await self._say(self._pubsub.unsubscribe, channel)
+    async def _say(self, command: Literal["SUBSCRIBE", "UNSUBSCRIBE"], channel: str) -> None:
+        """Put in a word on the connection that `_listen` reads.
 
-    async def _say(self, command: Callable[[str], Any], channel: str) -> None:
-        with suppress(Exception):  # what breaks here breaks the reading too, and that starts anew
-            await self._tasks.call(lambda: command(channel))
+        Where it is broken nothing need be said: `_listen` starts anew, with all channels that are listened to. Not
+        by `PubSub.subscribe`: that would connect again, as the reader does, and one of the two would be lost.
+        """
+        connection: AbstractConnection | None = None if self._pubsub is None else self._pubsub.connection
+        if connection is not None and connection.is_connected:
+            with suppress(Exception):
+                await self._tasks.call(partial(connection.send_command, command, channel, check_health=False))
 
     async def _listen(self, pubsub: PubSub) -> None:
         subscribed: set[str] = set()
