@@ -20,10 +20,24 @@ Telegram: write to @BotFather
   2. in groups the bot hears only commands, mentions and replies to it; that is all it needs."""
 _SLACK = """\
 Slack: open https://api.slack.com/apps, press Create New App, From a manifest, and paste this:"""
-_SLACK_TOKENS = """\
+_SLACK_HTTP = """\
+  1. Install App: press Install to Workspace and copy the Bot User OAuth Token (xoxb-);
+  2. Basic Information: copy the Signing Secret."""
+_SLACK_SOCKET = """\
   1. Install App: press Install to Workspace and copy the Bot User OAuth Token (xoxb-);
   2. Basic Information: under App-Level Tokens press Generate Token and Scopes, add connections:write, and copy
      the token (xapp-)."""
+
+_ELSE = (
+    'persona = "You are a pirate."  # who it is where nobody has said otherwise',
+    'data_dir = "/srv/trialogue"    # everything that it writes lies there',
+)
+_COMMENTS = {
+    "discord": "the token is from https://discord.com/developers/applications, Bot",
+    "telegram": "the token is from @BotFather",
+    "slack": "the tokens are from https://api.slack.com/apps",
+    "model": 'a hub name, a folder, a GGUF file, "default" or "echo"; with url, a server\'s model',
+}
 
 
 def ask(path: Path, console: Console) -> None:
@@ -33,6 +47,8 @@ def ask(path: Path, console: Console) -> None:
     document = tomlkit.document()
     document.add(tomlkit.comment("Trialogue's settings. README lists all keys; the environment beats this file."))
     document.add("name", tomlkit.item(typer.prompt("What is the bot called?", default="Trialogue")))
+    for line in _ELSE:
+        document.add(tomlkit.comment(line))
     _section(document, "discord", _ask_discord(console))
     _section(document, "telegram", _ask_telegram(console))
     _section(document, "slack", _ask_slack(console))
@@ -65,13 +81,19 @@ def _ask_slack(console: Console) -> dict[str, str]:
         return {}
     from adapters.slack.manifest import manifest  # noqa: PLC0415
 
+    console.print(
+        "Slack: without a public address it is reached by Socket Mode, and nothing has to be opened.", markup=False
+    )
+    url = typer.prompt("Public HTTPS address of this server, if Slack shall call it", default="").strip()
     console.print(_SLACK, markup=False)
-    console.print(json.dumps(manifest("socket"), indent=2), markup=False, soft_wrap=True)
-    console.print(_SLACK_TOKENS, markup=False)
-    return {
-        "bot_token": typer.prompt("Bot token (xoxb-)", hide_input=True).strip(),
-        "app_token": typer.prompt("App token (xapp-)", hide_input=True).strip(),
-    }
+    shown = json.dumps(manifest("http", url) if url else manifest("socket"), indent=2)
+    console.print(shown, markup=False, soft_wrap=True)
+    console.print(_SLACK_HTTP if url else _SLACK_SOCKET, markup=False)
+    token = typer.prompt("Bot token (xoxb-)", hide_input=True).strip()
+    if url:
+        secret = typer.prompt("Signing secret", hide_input=True).strip()
+        return {"bot_token": token, "signing_secret": secret, "mode": "http"}
+    return {"bot_token": token, "app_token": typer.prompt("App token (xapp-)", hide_input=True).strip()}
 
 
 def _ask_model(console: Console) -> dict[str, str]:
@@ -90,6 +112,7 @@ def _ask_model(console: Console) -> dict[str, str]:
 def _section(document: tomlkit.TOMLDocument, name: str, values: dict[str, str]) -> None:
     if values:
         table = tomlkit.table()
+        table.comment(_COMMENTS[name])
         for key, value in values.items():
             table.add(key, value)
         document.add(name, table)

@@ -32,7 +32,7 @@ def test_enter_at_each_prompt_writes_a_file_that_loads(folder: Path) -> None:
 def test_tokens_are_written_and_the_file_is_for_its_owner_only(folder: Path) -> None:
     old_mask = os.umask(0)
     try:
-        output = answer("Ada", "y", "discord-token", "123456789", "y", "77:tg", "y", "xoxb-1", "xapp-1", "")
+        output = answer("Ada", "y", "discord-token", "123456789", "y", "77:tg", "y", "", "xoxb-1", "xapp-1", "")
     finally:
         os.umask(old_mask)
     settings = load()
@@ -43,6 +43,13 @@ def test_tokens_are_written_and_the_file_is_for_its_owner_only(folder: Path) -> 
     assert "client_id=123456789" in output
     assert "socket_mode_enabled" in output
     assert "77:tg" not in output
+
+
+def test_slack_that_calls_us_needs_a_signing_secret(folder: Path) -> None:
+    output = answer("", "", "", "y", "https://bot.example.org", "xoxb-1", "signing", "")
+    slack = load().slack
+    assert (slack.mode, slack.signing_secret.get_secret_value()) == ("http", "signing")
+    assert "https://bot.example.org/slack/events" in output
 
 
 def test_existing_file_is_kept_unless_the_person_says_so(folder: Path) -> None:
