@@ -2,12 +2,16 @@
 
 import base64
 import binascii
+import logging
 from dataclasses import dataclass
+from typing import Any
 
 import discord  # noqa: TID251
 
-from adapters.discord.rest import Rest
+from adapters.discord.rest import Rejected, Rest
 from adapters.discord.settings import DiscordSettings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +27,27 @@ class Account:
 async def ask(rest: Rest) -> Account:
     """Open `rest` and ask who its token is. Raises what `Rest.open` and `Rest.call` raise."""
     me = await rest.open()
-    application = await rest.message("GET", "/applications/@me")
-    flags = discord.ApplicationFlags()
-    flags.value = int(application.get("flags") or 0)
+    try:
+        application = await rest.message("GET", "/oauth2/applications/@me")
+    except Rejected as exc:
+        # Somebody else's server may not know it. A bot's application nearly always has the bot's own id.
+        log.warning("the application is not told: %s", exc)
+        application = {"id": me["id"]}
     return Account(
         bot=str(me["id"]),
         name=str(me.get("username", "")),
         application=str(application["id"]),
-        reads_content=flags.gateway_message_content or flags.gateway_message_content_limited,
+        reads_content=_reads_content(application.get("flags")),
     )
+
+
+def _reads_content(flags: Any) -> bool:
+    """Where it is not told, the gateway tells when we ask for more than we may."""
+    if flags is None:
+        return True
+    known = discord.ApplicationFlags()
+    known.value = int(flags)
+    return known.gateway_message_content or known.gateway_message_content_limited
 
 
 def bot_of(settings: DiscordSettings) -> str | None:

@@ -149,6 +149,10 @@ class Listening:
                 url, start = str(bot["url"]), bot["session_start_limit"]
                 wait = 0.0 if int(start["remaining"]) > 1 else float(start["reset_after"]) / 1000
             except (KeyError, Limited, Rejected, TypeError, Unavailable, ValueError) as exc:
+                if self._settings.gateway_url is not None and not isinstance(exc, Limited | Unavailable):
+                    # Somebody else's server may not know the question; the operator has answered it.
+                    self._settings.direct_gateway(self._settings.gateway_url)
+                    return
                 log.warning("Discord does not say where its gateway is: %s", type(exc).__name__)
                 await self._waits.next(exc.after if isinstance(exc, Limited) else 0.0)
             else:

@@ -37,6 +37,7 @@ Fault = Literal[
     "garbage",
     "cut before",
     "cut after",
+    "unknown",
 ]
 T = TypeVar("T")
 Handler = Callable[[Mapping[str, str], Mapping[str, str], Any], Awaitable[Any]]
@@ -333,6 +334,8 @@ def _broken(request: web.Request, fault: Fault | None, after: float) -> web.Stre
         case "500" | "503":
             body = {"message": "500: Internal Server Error", "code": 0}
             return _json(body, status=int(fault), headers={"Via": "1.1 google"})
+        case "unknown":
+            return _json({"message": "404: Not Found", "code": 0}, status=404, headers={"Via": "1.1 google"})
         case "html":
             return web.Response(status=502, text=_PAGE, content_type="text/html")
         case "html 200":

@@ -61,6 +61,7 @@ class FakeSlack(World):
         self.http: HttpPush | None = None
         self._faults: defaultdict[str, deque[tuple[str, int]]] = defaultdict(deque)
         self._held: dict[str, asyncio.Event] = {}
+        self._away = False
         self._tickets: set[str] = set()
         self._ticket_numbers = itertools.count(1)
         self._envelopes = itertools.count(1)
@@ -108,6 +109,17 @@ class FakeSlack(World):
             yield
         finally:
             self._held.pop(method).set()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody reaches Slack while the block lasts, and what is said meanwhile is never told."""
+        self.cut_sockets()
+        self._away = True
+        try:
+            with self.untold():
+                yield
+        finally:
+            self._away = False
 
     def calls(self, method: str) -> list[Call]:
         return [call for call in self.journal if call.method == method]
@@ -212,6 +224,8 @@ class FakeSlack(World):
             self.journal.append(Call(method, params))
             if self._spec is not None:
                 self.wrong += self._spec.faults(method, params, form=form)
+            if self._away:
+                return web.Response(status=503)
             if (held := self._held.get(method)) is not None:
                 await self.notify()
                 await held.wait()
@@ -250,6 +264,8 @@ class FakeSlack(World):
 
     async def _link(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")
+        if self._away:
+            return web.Response(status=503)
         if self._faults["link"]:
             fault, after = self._faults["link"].popleft()
             self._tickets.discard(ticket)

@@ -41,7 +41,7 @@ class SlackError(Exception):
 
 class WebApi:
     """Calls of one app with `scopes`. With `rates`, each channel takes a message a second, and the workspace 50
-    edits a minute; without, none is too many."""
+    edits, and so many readings of channels and of threads, a minute; without, none is too many."""
 
     def __init__(self, world: World, *, rates: bool) -> None:
         self.scopes = set(ALL_SCOPES)
@@ -95,16 +95,24 @@ class WebApi:
 
     def _conversations_history(self, params: Json) -> Json:
         place = self._readable(params)
-        return _page([message for message in place.messages.values() if not _in_thread(message)], params)
+        self._spend("history", 50, 60.0)
+        found = [
+            message for message in place.messages.values() if not _in_thread(message) and _asked(message, params)
+        ]
+        return _page(found[::-1], params)
 
     def _conversations_replies(self, params: Json) -> Json:
         place, thread = self._readable(params), params["ts"]
         if thread not in place.messages:
             raise SlackError("thread_not_found")
+        self._spend("replies", 50, 60.0)
+        # The message that the thread stands under comes with it, however old it is.
         found = [
-            message for message in place.messages.values() if thread in (message["ts"], message.get("thread_ts"))
+            message
+            for ts, message in place.messages.items()
+            if ts == thread or (message.get("thread_ts") == thread and _asked(message, params))
         ]
-        return _page(found[::-1], params)
+        return _page(found, params)
 
     def _chat_post_message(self, params: Json) -> Json:
         self._need("chat:write")
@@ -209,16 +217,30 @@ def _in_thread(message: Json) -> bool:
     return bool(message.get("thread_ts", message["ts"]) != message["ts"])
 
 
+def _asked(message: Json, params: Json) -> bool:
+    """Whether it is newer than `oldest` and older than `latest`; those moments belong to it if `inclusive`."""
+    moment, oldest, latest = (
+        float(ts) for ts in (message["ts"], params.get("oldest", 0), params.get("latest", "inf"))
+    )
+    return oldest < moment < latest or (_is_true(params.get("inclusive")) and moment in (oldest, latest))
+
+
+def _is_true(value: object) -> bool:
+    return value in (True, "1", "true")
+
+
 def _page(messages: list[Json], params: Json) -> Json:
-    """A page of `messages` from their end, without those that are too old."""
+    """A page of `messages`."""
+    wanted = _is_true(params.get("include_all_metadata"))
 
     def shown(message: Json) -> Iterator[tuple[str, Any]]:
-        wanted = params.get("include_all_metadata") in (True, "1", "true")
         return ((key, value) for key, value in message.items() if key != "metadata" or wanted)
 
-    oldest, first = params.get("oldest", "0"), int(params.get("cursor") or 0)
+    first = int(params.get("cursor") or 0)
     size = min(int(params.get("limit", _PAGE)), 999)
-    found = [message for message in messages[::-1] if float(message["ts"]) > float(oldest)]
-    more = first + size < len(found)
-    page: Json = {"messages": [dict(shown(message)) for message in found[first : first + size]], "has_more": more}
+    more = first + size < len(messages)
+    page: Json = {
+        "messages": [dict(shown(message)) for message in messages[first : first + size]],
+        "has_more": more,
+    }
     return page | ({"response_metadata": {"next_cursor": str(first + size)}} if more else {})

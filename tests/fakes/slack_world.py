@@ -58,6 +58,8 @@ class World:
         self.events: asyncio.Queue[tuple[Json, int]] = asyncio.Queue()
         self.pushed = 0
         self.changed = asyncio.Condition()
+        self._passed = 0.0
+        self._untold = False
         self._made: dict[str, list[Json]] = {}
         self._later: list[tuple[Json, int]] | None = None
         self._numbers = itertools.count(1001)
@@ -126,6 +128,15 @@ class World:
             for event in reversed(later):
                 self.events.put_nowait(event)
 
+    @contextmanager
+    def untold(self) -> Iterator[None]:
+        """What is said in the block comes to nobody, as when Slack has brought it in vain for the last time."""
+        self._untold = True
+        try:
+            yield
+        finally:
+            self._untold = False
+
     # What there is
 
     def open(self, name: str, kind: Kind = "channel", *, member: bool = True) -> Place:
@@ -149,9 +160,17 @@ class World:
             self.people[name] = {"id": f"U0{name.upper()}", "team_id": TEAM, "name": name, "profile": profile}
         return self.people[name]
 
+    def time(self) -> float:
+        """The workspace's clock, in seconds since the epoch."""
+        return time.time() + self._passed
+
+    def pass_time(self, seconds: float) -> None:
+        """It is so much later now."""
+        self._passed += seconds
+
     def now(self) -> str:
         """A ts: seconds and microseconds, no two alike."""
-        self._last = max(self._last + 1, time.time_ns() // 1000)
+        self._last = max(self._last + 1, int(self.time() * 1_000_000))
         return f"{self._last // 1_000_000}.{self._last % 1_000_000:06d}"
 
     def typed(self, text: str) -> str:
@@ -196,13 +215,17 @@ class World:
             message["user"] = user
         if thread is not None:
             message["thread_ts"] = thread
-            parent = place.messages.get(thread, {})
-            if "user" in parent:
-                message["parent_user_id"] = parent["user"]
+            if (parent := place.messages.get(thread)) is not None:
+                if "user" in parent:
+                    message["parent_user_id"] = parent["user"]
+                replies = parent.get("reply_count", 0) + 1
+                parent |= {"thread_ts": thread, "reply_count": replies, "latest_reply": message["ts"]}
         place.messages[message["ts"]] = message
         return message
 
     def push(self, event: Json, *, attempt: int = 0) -> None:
+        if self._untold:
+            return
         self.pushed += 1
         if self._later is not None:
             self._later.append((event, attempt))
@@ -218,7 +241,7 @@ class World:
             "event": inner,
             "type": "event_callback",
             "event_id": f"Ev0{next(self._numbers)}",
-            "event_time": int(time.time()),
+            "event_time": int(self.time()),
             "authorizations": [
                 {
                     "enterprise_id": None,

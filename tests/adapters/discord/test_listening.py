@@ -50,6 +50,21 @@ async def test_refused_handshakes_are_survived(
         await fake.until(lambda: inbox.texts == ["hello"])
 
 
+async def test_server_that_knows_only_what_is_needed_is_listened_to(
+    inbox: Notebook, fake: FakeDiscord, caplog: pytest.LogCaptureFixture
+) -> None:
+    for method, path in (
+        ("GET", "/oauth2/applications/@me"),
+        ("GET", "/gateway/bot"),
+        ("PUT", "/commands"),
+    ):
+        fake.fail(method, path, "unknown", times=10)
+    async with process(inbox, fake):
+        fake.say("hello")
+        await fake.until(lambda: inbox.texts == ["hello"])
+        await fake.until(lambda: "were not registered" in caplog.text)
+
+
 @pytest.mark.parametrize("kind", ["text", "event"])
 async def test_garbage_is_survived(adapter: DiscordAdapter, inbox: Notebook, fake: FakeDiscord, kind: str) -> None:
     async with listening(adapter, inbox, fake):
