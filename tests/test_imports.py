@@ -35,7 +35,7 @@ def test_core_knows_no_adapter_and_no_composition(file: Path) -> None:
 def test_adapter_knows_only_itself_and_the_seam(file: Path) -> None:
     parts = file.relative_to(ROOT).parts
     own = f"adapters.{parts[1]}" if len(parts) > 2 else "adapters"
-    shared = ("adapters.delivery", "adapters.markdown", "adapters.budget")
+    shared = ("adapters.delivery", "adapters.markdown", "adapters.recording")
     for name in imports(file):
         if within(name, "core"):
             assert name in {"core.turns", "core.errors"}

@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler  # noqa: TID251
+from slack_bolt.async_app import AsyncApp  # noqa: TID251
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,12 +18,14 @@ from starlette.routing import Route
 
 from adapters.delivery import Limited, Pace, Planner, Rate
 from adapters.slack import refusals
+from adapters.slack.attendance import Attendance
 from adapters.slack.channel import SlackChannel
 from adapters.slack.client import FAILURES, error_of, open_session, translated, web_client
 from adapters.slack.dispatch import UNREADABLE, bolt_app
 from adapters.slack.events import Account, Address
 from adapters.slack.intake import Intake
 from adapters.slack.manifest import EVENTS_PATH
+from adapters.slack.missed import Missed
 from adapters.slack.settings import SlackSettings
 from adapters.slack.socket_mode import SocketMode
 from adapters.slack.statuses import Statuses
@@ -48,7 +54,14 @@ class SlackAdapter:
 
     platform = "slack"
 
-    def __init__(self, settings: SlackSettings, fleet: Fleet, *, waits: Waits | None = None) -> None:
+    def __init__(
+        self,
+        settings: SlackSettings,
+        fleet: Fleet,
+        *,
+        waits: Waits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.bot = ""
         self.routes: list[Route] = []
         if settings.mode == "http":
@@ -56,6 +69,7 @@ class SlackAdapter:
         self._settings = settings
         self._fleet = fleet
         self._waits = waits or Waits()
+        self._clock = clock
         self._handler: AsyncSlackRequestHandler | None = None
         self._session: aiohttp.ClientSession
         self._client: AsyncWebClient
@@ -87,24 +101,39 @@ class SlackAdapter:
         await self._session.close()
 
     async def listen(self, inbox: Inbox) -> None:
-        settings = self._settings
-        app = bolt_app(settings, self._client, Intake(inbox, self._client, self._me))
-        if settings.mode == "socket":
-            if not settings.app_token:
-                raise refusals.no_app_token()
-            await SocketMode(self._client, self._session, settings.app_token, app, self._waits).run()
-        if not settings.signing_secret:
+        if self._settings.mode == "socket" and not self._settings.app_token:
+            raise refusals.no_app_token()
+        if self._settings.mode == "http" and not self._settings.signing_secret:
             raise refusals.no_signing_secret()
-        self._handler = AsyncSlackRequestHandler(app)
+        attendance = Attendance(inbox, self.bot, self._clock)
+        intake = Intake(inbox, self._client, self._me, attendance)
+        app = bolt_app(self._settings, self._client, intake)
         try:
-            await asyncio.Event().wait()
-        finally:
-            self._handler = None
+            async with asyncio.TaskGroup() as group:
+                group.create_task(attendance.keep(), name="attendance")
+                missed = Missed(self._client, intake, attendance, replace(self._waits), self._clock)
+                group.create_task(missed.read(), name="missed")
+                await self._take_events(app, attendance)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
 
     async def deliver(self, event: Event, reply: Reply) -> None:
         address = Address.of(event.room)
         channel = SlackChannel(self._client, self._statuses, address, user=self._me.user)
         await self._planner.show(reply, channel, room=address.channel)
+
+    async def _take_events(self, app: AsyncApp, attendance: Attendance) -> None:
+        """Until cancelled."""
+        if self._settings.mode == "socket":
+            token = self._settings.app_token
+            await SocketMode(self._client, self._session, token, app, attendance, self._waits).run()
+        self._handler = AsyncSlackRequestHandler(app)
+        attendance.arrive()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            attendance.leave()
+            self._handler = None
 
     async def _receive(self, request: Request) -> Response:
         if self._handler is None:

@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
 from adapters.slack.client import FAILURES, error_of, translated
 from adapters.slack.events import Address
+from adapters.slack.history import PAGE, read_page
 from adapters.slack.markup import LIMIT, render, size, unformatted
 from adapters.slack.statuses import Statuses
 
@@ -21,7 +22,6 @@ log = logging.getLogger(__name__)
 
 _METADATA = "trialogue_reply"
 # Looked through when a message may have been sent: what came after the person's message.
-_PAGE = 100
 _PAGES = 5
 # Slack could not make blocks of the Markdown. The words must not be lost with their form.
 _FORM = {"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"}
@@ -71,19 +71,25 @@ class SlackChannel:
         cursor: str | None = None
         for _ in range(_PAGES):
             try:
-                page = await self._read(cursor)
+                messages, cursor = await read_page(
+                    self._client,
+                    self._address.channel,
+                    self._address.thread,
+                    oldest=self._address.since,
+                    cursor=cursor,
+                    metadata=True,
+                )
             except FAILURES as exc:
                 if error_of(exc) == "thread_not_found":
                     return None
                 raise translated(exc, everywhere=True) from exc
-            for message in page.get("messages") or ():
+            for message in messages:
                 if self._is(message, key):
                     return str(message["ts"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
+            if cursor is None:
                 return None
         log.warning(
-            "a message was looked for in vain among the %d next in %s", _PAGE * _PAGES, self._address.channel
+            "a message was looked for in vain among the %d next in %s", PAGE * _PAGES, self._address.channel
         )
         return None
 
@@ -120,18 +126,6 @@ class SlackChannel:
 
     async def _update(self, message: str, **content: Any) -> None:
         await self._client.chat_update(channel=self._address.channel, ts=message, **content)
-
-    async def _read(self, cursor: str | None) -> Mapping[str, Any]:
-        channel, thread, since = self._address.channel, self._address.thread, self._address.since
-        if thread is None:
-            page = await self._client.conversations_history(
-                channel=channel, oldest=since, limit=_PAGE, include_all_metadata=True, cursor=cursor
-            )
-        else:
-            page = await self._client.conversations_replies(
-                channel=channel, ts=thread, oldest=since, limit=_PAGE, include_all_metadata=True, cursor=cursor
-            )
-        return page.data if isinstance(page.data, dict) else {}
 
     def _is(self, message: Mapping[str, Any], key: str) -> bool:
         metadata = message.get("metadata") or {}

@@ -6,25 +6,24 @@ sends it again when it is not told so within three seconds (https://docs.slack.d
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
+from adapters.slack.attendance import Attendance
 from adapters.slack.client import FAILURES, error_of
 from adapters.slack.events import Account, Address, Message, addressed, read, to_event
 from adapters.slack.lanes import Lanes
 from adapters.slack.names import Names
 from adapters.slack.readable import mentioned
 from adapters.slack.threads import Threads
-from adapters.slack.waiting import Waits
-from core.errors import Overloaded, StoreUnavailable
+from adapters.slack.waiting import patiently
+from core.errors import Overloaded
 from core.turns import Event, Inbox
 
 log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 TAKEN_WITHIN = 2.5
 """Seconds that an event or a command may take to be ours, so that Slack hears of it within three."""
@@ -33,16 +32,17 @@ _SAID_WITHIN = 1.0
 
 
 class NotTaken(Exception):
-    """The event is not ours, and Slack must not be told that it is: it comes again."""
+    """The event is not ours, and Slack must not be told that it is: it is to be brought again."""
 
 
 class Intake:
     """Takes the events of one bot, `me`. Those of one channel are taken in the order in which they come."""
 
-    def __init__(self, inbox: Inbox, client: AsyncWebClient, me: Account) -> None:
+    def __init__(self, inbox: Inbox, client: AsyncWebClient, me: Account, attendance: Attendance) -> None:
         self.inbox = inbox
         self.me = me
         self._client = client
+        self._attendance = attendance
         self._names = Names(client)
         self._threads = Threads(inbox, me.id)
         self._lanes = Lanes()
@@ -65,13 +65,13 @@ class Intake:
                 asyncio.TaskGroup() as group,
                 self._lanes.enter(message.channel),
             ):
-                event = await _patiently(lambda: self._event(message, payload))
+                event = await patiently(lambda: self._event(message, payload))
                 if event is not None:
                     # Begun in the order of arrival, which the inbox keeps. The next event need not wait for the
                     # disk as well: what comes together is written together.
-                    group.create_task(_patiently(lambda: self._accept(event)), name="accept")
+                    group.create_task(patiently(lambda: self._accept(event)), name="accept")
         except TimeoutError:
-            log.warning("not taken in time, Slack sends it again: %s/%s", message.channel, message.ts)
+            log.warning("not taken in time, to be brought again: %s/%s", message.channel, message.ts)
             raise NotTaken from None
 
     async def _event(self, message: Message, payload: Mapping[str, Any]) -> Event | None:
@@ -81,6 +81,7 @@ class Intake:
             if not (taking_part or addressed(message, self.me)):
                 return None
             await self._threads.join(message.channel, message.thread)
+        self._attendance.note(message)
         people = mentioned(message.text or "") - {self.me.user}
         names = await self._names.of([message.user or "", *sorted(people)])
         return to_event(payload, self.me, names, taking_part=taking_part)
@@ -102,14 +103,3 @@ class Intake:
                 )
         except FAILURES as exc:
             log.warning("could not say so: %s: %s", event.id, error_of(exc) or type(exc).__name__)
-
-
-async def _patiently(call: Callable[[], Awaitable[_T]]) -> _T:
-    """What `call` returns, however often the store is away; the caller bounds it."""
-    waits = Waits(first=0.1, longest=0.5)
-    while True:
-        try:
-            return await call()
-        except StoreUnavailable as exc:
-            log.warning("the store is away: %s", exc)
-            await waits.next()

@@ -11,15 +11,15 @@ COMMAND = "/trialogue"
 
 SCOPES = {
     "app_mentions:read": "hears when it is mentioned",
-    "channels:history": "reads the threads it is part of in public channels",
+    "channels:history": "reads the threads it is part of in public channels, also what it missed there",
     "channels:read": "knows whether it is in a public channel",
     "chat:write": "answers, and shows that it is thinking",
     "commands": f"has the command {COMMAND}",
-    "groups:history": "reads the threads it is part of in private channels",
+    "groups:history": "reads the threads it is part of in private channels, also what it missed there",
     "groups:read": "knows whether it is in a private channel",
-    "im:history": "reads direct messages to it",
+    "im:history": "reads direct messages to it, also those that it missed",
     "im:read": "tells a direct message to it from one between others",
-    "mpim:history": "reads the threads it is part of in group messages",
+    "mpim:history": "reads the threads it is part of in group messages, also what it missed there",
     "mpim:read": "knows whether it is in a group message",
     "users:read": "knows people's names",
 }

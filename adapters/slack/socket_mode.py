@@ -23,6 +23,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse  # noqa: TID251
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
 from adapters.delivery import Limited
+from adapters.slack.attendance import Attendance
 from adapters.slack.client import FAILURES, error_of, translated
 from adapters.slack.dispatch import UNREADABLE
 from adapters.slack.refusals import SOCKET_MODE
@@ -43,15 +44,23 @@ _AT_ONCE = 200
 
 
 class SocketMode:
-    """Keeps one connection open, and during a change of it two. `app` handles what comes."""
+    """Keeps one connection open, and during a change of it two. `app` handles what comes; `attendance` is told of
+    each connection over which events can come."""
 
     def __init__(
-        self, client: AsyncWebClient, session: aiohttp.ClientSession, app_token: str, app: AsyncApp, waits: Waits
+        self,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        app_token: str,
+        app: AsyncApp,
+        attendance: Attendance,
+        waits: Waits,
     ) -> None:
         self._client = client
         self._session = session
         self._app_token = app_token
         self._app = app
+        self._attendance = attendance
         self._waits = waits
 
     async def run(self) -> None:
@@ -70,7 +79,7 @@ class SocketMode:
         except FAILURES as exc:
             await self._wait_after(exc)
             return
-        connection = _Connection(socket, self._app)
+        connection = _Connection(socket, self._app, self._attendance)
         group.create_task(connection.run(), name="socket mode")
         began = asyncio.get_running_loop().time()
         await connection.leaving.wait()
@@ -97,10 +106,12 @@ class SocketMode:
 class _Connection:
     """One WebSocket. `leaving` is set when another one is needed."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, app: AsyncApp) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, app: AsyncApp, attendance: Attendance) -> None:
         self.leaving = asyncio.Event()
         self._socket = socket
         self._app = app
+        self._attendance = attendance
+        self._greeted = False
         self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
@@ -113,6 +124,8 @@ class _Connection:
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
         finally:
+            if self._greeted:
+                self._attendance.leave()
             self.leaving.set()
             await self._socket.close()
 
@@ -128,7 +141,10 @@ class _Connection:
         except UNREADABLE as exc:
             log.warning("a frame that cannot be read is left out: %s", type(exc).__name__)
             return
-        if kind == "disconnect":
+        if kind == "hello" and not self._greeted:
+            self._greeted = True
+            self._attendance.arrive()
+        elif kind == "disconnect":
             self._on_disconnect(message.get("reason"), patience)
         elif request is not None:
             await self._free.acquire()

@@ -47,6 +47,7 @@ class WebApi:
         self.scopes = set(ALL_SCOPES)
         self.app_scopes = {"connections:write"}
         self.refuse_status = False
+        self.most_in_page = 999
         self._world = world
         self._rates = rates
         self._spent: defaultdict[str, list[float]] = defaultdict(list)
@@ -99,7 +100,7 @@ class WebApi:
         found = [
             message for message in place.messages.values() if not _in_thread(message) and _asked(message, params)
         ]
-        return _page(found[::-1], params)
+        return _page(found[::-1], params, self.most_in_page)
 
     def _conversations_replies(self, params: Json) -> Json:
         place, thread = self._readable(params), params["ts"]
@@ -112,7 +113,7 @@ class WebApi:
             for ts, message in place.messages.items()
             if ts == thread or (message.get("thread_ts") == thread and _asked(message, params))
         ]
-        return _page(found, params)
+        return _page(found, params, self.most_in_page)
 
     def _chat_post_message(self, params: Json) -> Json:
         self._need("chat:write")
@@ -214,7 +215,10 @@ def _content(params: Json) -> Json:
 
 
 def _in_thread(message: Json) -> bool:
-    return bool(message.get("thread_ts", message["ts"]) != message["ts"])
+    """Whether it is shown in its thread only."""
+    return (
+        message.get("thread_ts", message["ts"]) != message["ts"] and message.get("subtype") != "thread_broadcast"
+    )
 
 
 def _asked(message: Json, params: Json) -> bool:
@@ -229,7 +233,7 @@ def _is_true(value: object) -> bool:
     return value in (True, "1", "true")
 
 
-def _page(messages: list[Json], params: Json) -> Json:
+def _page(messages: list[Json], params: Json, most: int) -> Json:
     """A page of `messages`."""
     wanted = _is_true(params.get("include_all_metadata"))
 
@@ -237,7 +241,7 @@ def _page(messages: list[Json], params: Json) -> Json:
         return ((key, value) for key, value in message.items() if key != "metadata" or wanted)
 
     first = int(params.get("cursor") or 0)
-    size = min(int(params.get("limit", _PAGE)), 999)
+    size = min(int(params.get("limit", _PAGE)), most)
     more = first + size < len(messages)
     page: Json = {
         "messages": [dict(shown(message)) for message in messages[first : first + size]],

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -305,3 +306,55 @@ async def test_request_that_slack_does_not_describe_fails_the_test() -> None:
     with pytest.raises(AssertionError, match="no nonsense"):
         async with FakeSlack() as slack, api(slack) as client:
             await client.auth_test(nonsense="x")
+
+
+async def test_history_is_what_was_asked_for_newest_first_and_page_by_page() -> None:
+    async with FakeSlack() as slack, api(slack) as client:
+        channel = slack.place("general").id
+        said = [await slack.say(str(number), room="general") for number in range(6)]
+        await slack.say("under it", room="general", thread=said[0])
+        asked = partial(client.conversations_history, channel=channel, oldest=said[0], latest=said[5], limit=3)
+        first = await asked()
+        second = await asked(cursor=first["response_metadata"]["next_cursor"])
+        whole = await client.conversations_history(channel=channel, oldest=said[4], inclusive=True)
+    assert [one["text"] for one in (*first["messages"], *second["messages"])] == ["4", "3", "2", "1"]
+    assert (first["has_more"], second["has_more"]) == (True, False)
+    assert [one["text"] for one in whole["messages"]] == ["5", "4"]
+
+
+async def test_thread_comes_with_the_message_that_it_stands_under() -> None:
+    async with FakeSlack() as slack, api(slack) as client:
+        thread = await slack.say("above", room="general")
+        first = await slack.say("one", room="general", thread=thread)
+        await slack.say("two", room="general", thread=thread)
+        channel = slack.place("general").id
+        answer = await client.conversations_replies(channel=channel, ts=thread, oldest=first)
+        (above,) = (await client.conversations_history(channel=channel))["messages"]
+    assert [one["text"] for one in answer["messages"]] == ["above", "two"]
+    assert (above["thread_ts"], above["reply_count"]) == (thread, 2)
+
+
+async def test_reading_has_its_rate() -> None:
+    async with FakeSlack(rates=True) as slack, api(slack) as client:
+        channel = slack.place("general").id
+        for _ in range(50):
+            await client.conversations_history(channel=channel)
+        assert await error_of(client.conversations_history(channel=channel)) == "ratelimited"
+
+
+async def test_nobody_is_told_of_what_is_said_while_they_are_away() -> None:
+    app = App()
+    async with FakeSlack() as slack, api(slack) as client:
+        before = slack.time()
+        with slack.away():
+            slack.pass_time(360)
+            await slack.say("missed", person="ann")
+            with pytest.raises(SlackApiError):
+                await client.auth_test()
+        async with app.connected(slack):
+            await slack.say("heard", person="ann")
+            await slack.settled()
+        history = await client.conversations_history(channel=slack.direct("ann").id)
+    assert [request.payload["event"]["text"] for request in app.got] == ["heard"]
+    assert [one["text"] for one in history["messages"]] == ["heard", "missed"]
+    assert float(history["messages"][1]["ts"]) >= before + 360

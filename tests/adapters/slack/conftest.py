@@ -40,9 +40,9 @@ def http_settings(slack: FakeSlack) -> SlackSettings:
 
 
 @pytest.fixture
-def adapter(settings: SlackSettings, store: Store) -> SlackAdapter:
-    """In Socket Mode, and not patient."""
-    return SlackAdapter(settings, store.fleet, waits=Waits(first=0.01, longest=0.05))
+def adapter(slack: FakeSlack, settings: SlackSettings, store: Store) -> SlackAdapter:
+    """In Socket Mode, and not patient; its clock is Slack's."""
+    return SlackAdapter(settings, store.fleet, waits=Waits(first=0.01, longest=0.05), clock=slack.time)
 
 
 @asynccontextmanager
