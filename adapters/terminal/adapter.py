@@ -22,15 +22,13 @@ from prompt_toolkit.output import create_output
 from rich.console import Console
 from rich.text import Text
 
+from adapters.recording import record
 from adapters.terminal.events import CONVERSATION, PLATFORM, to_event
 from adapters.terminal.following import NoAnswer, follow
 from adapters.terminal.lines import lines
 from adapters.terminal.screen import Screen, harmless
 from core.errors import CoreError, Overloaded, StoreUnavailable
 from core.turns import Draft, Event, Fleet, Inbox, Reply, Turn
-
-RECORD_INTERVAL = 1 / 12
-"""The least seconds between two drafts of a reply: faster than that nobody reads, and each is a write to disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +63,7 @@ class TerminalAdapter:
             await self._answer_lines(inbox)
 
     async def deliver(self, event: Event, reply: Reply) -> None:  # noqa: ARG002 - the reply knows what it answers
-        async for draft in reply:
-            if draft.text or draft.final:
-                await reply.showing(0, draft.text, len(draft.text), final=draft.final)
-            if not draft.final:
-                await asyncio.sleep(RECORD_INTERVAL)  # what is written meanwhile is skipped: the newest text wins
-        if not reply.parts or reply.parts[0].message is None:
-            await reply.shown(0, reply.key(0))
+        await record(reply)
 
     async def _answer_lines(self, inbox: Inbox) -> None:
         async for line in lines(self._stdin.fileno()):

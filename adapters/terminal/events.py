@@ -3,10 +3,8 @@
 There is one conversation for each data folder, whoever types: the folder is the person's own.
 """
 
-import re
-from typing import get_args
-
-from core.turns import Conversation, Event, Kind, Room, Speaker
+from adapters.recording import typed
+from core.turns import Conversation, Event, Room, Speaker
 
 PLATFORM = "terminal"
 ROOM = Room(PLATFORM, "local", {})
@@ -19,24 +17,14 @@ HELP = """\
 - `/stop` or Ctrl-C ends the answer that I am writing
 - `/quit` or Ctrl-D leaves"""
 
-_COMMAND = re.compile(r"\s*/(help|start|reset|persona|stop|quit)(?:\s+(.*?))?\s*", re.DOTALL | re.IGNORECASE)
-_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
-
-
-def command(text: str) -> tuple[str, str]:
-    """The kind of event that a line is, or "quit", and its text. A command that takes none stands alone."""
-    match = _COMMAND.fullmatch(text)
-    if match is None or (match[2] and match[1].lower() != "persona"):
-        return "message", text
-    return match[1].lower(), match[2] or ""
+_LEAVE = "/quit"
 
 
 def to_event(text: str, *, message: str, at: float) -> Event | None:
-    """`message` is a new id. `None`: the line is for the terminal itself."""
-    name, rest = command(text)
-    if name not in _KINDS:
+    """`message` is a new id. `None`: the person leaves."""
+    if text.strip().lower() == _LEAVE:
         return None
-    kind = _KINDS[name]
+    kind, rest = typed(text)
     return Event(
         id=f"{CONVERSATION}/{message}" + ("" if kind == "message" else f"/{kind}"),
         kind=kind,

@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from rich.segment import Segment
 from rich.text import Text
 
-from adapters.markdown import heal, parse
+from adapters.markdown import heal, parse, tokens
 from core.turns import Draft
 
 # A model could otherwise move the cursor, rename the window or write to the clipboard.
@@ -108,7 +108,9 @@ def _last_block(text: str) -> int:
 
 def _markdown(source: str) -> Markdown:
     """Links show where they lead, and a line that was ended is ended, as in every chat."""
-    made = Markdown(source, hyperlinks=False)
+    made = Markdown("", hyperlinks=False)
+    # Not rich's own parser: it leaves out what looks like HTML. A bare link shows where it leads as it is.
+    made.parsed = tokens(source, without=("linkify",))
     for token in made.parsed:
         for child in token.children or ():
             if child.type == "softbreak":

@@ -16,15 +16,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from adapters.recording import record
 from adapters.web.browser import Browser
 from adapters.web.events import PLATFORM
 from adapters.web.frames import Trouble, encode
 from adapters.web.guard import Guard
 from adapters.web.session import TRY_AGAIN_LATER, Session
 from core.turns import Event, Fleet, Inbox, Reply
-
-RECORD_INTERVAL = 1 / 12
-"""The least seconds between two drafts of a reply: faster than that nobody reads, and each is a write to disk."""
 
 _HEADERS = {
     "Cache-Control": "no-cache",
@@ -78,13 +76,7 @@ class WebAdapter:
                 session.close()
 
     async def deliver(self, event: Event, reply: Reply) -> None:  # noqa: ARG002 - the reply knows what it answers
-        async for draft in reply:
-            if draft.text or draft.final:
-                await reply.showing(0, draft.text, len(draft.text), final=draft.final)
-            if not draft.final:
-                await asyncio.sleep(RECORD_INTERVAL)  # what is written meanwhile is skipped: the newest text wins
-        if not reply.parts or reply.parts[0].message is None:
-            await reply.shown(0, reply.key(0))
+        await record(reply)
 
     async def _chat(self, socket: WebSocket) -> None:
         browser = Browser.of(socket)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.terminal.events import CONVERSATION, HELP, command, to_event
+from adapters.terminal.events import CONVERSATION, HELP, to_event
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,6 @@ def test_typed_text_becomes_kind_and_text(typed: str, kind: str, text: str) -> N
 
 @pytest.mark.parametrize("typed", ["/quit", " /QUIT "])
 def test_quit_is_for_the_terminal_itself(typed: str) -> None:
-    assert command(typed)[0] == "quit"
     assert to_event(typed, message="1", at=0.0) is None
 
 

@@ -1,0 +1,36 @@
+"""The record that is a room by itself: the page and the terminal show what the store has of a reply, and are typed
+into. Knows no socket, no screen and no store.
+"""
+
+import asyncio
+import re
+from typing import get_args
+
+from core.turns import Kind, Reply
+
+INTERVAL = 1 / 12
+"""The least seconds between two drafts of a reply: faster than that nobody reads, and each is a write to disk."""
+
+_COMMAND = re.compile(r"\s*/(\w+)(?:\s+(.*?))?\s*", re.DOTALL)
+_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind) if kind != "message"}
+
+
+async def record(reply: Reply) -> None:
+    """`Adapter.deliver` of such a room: what is recorded is shown. Raises `LeaseLost` and `StoreUnavailable`."""
+    async for draft in reply:
+        if draft.text or draft.final:
+            await reply.showing(0, draft.text, len(draft.text), final=draft.final)
+        if not draft.final:
+            await asyncio.sleep(INTERVAL)  # what is written meanwhile is skipped: the newest text wins
+    if not reply.parts or reply.parts[0].message is None:
+        await reply.shown(0, reply.key(0))
+
+
+def typed(text: str) -> tuple[Kind, str]:
+    """Kind and text of what a person typed. A command that takes no text is one only when it stands alone."""
+    match = _COMMAND.fullmatch(text)
+    kind = _KINDS.get(match[1].lower()) if match else None
+    rest = match[2] or "" if match else ""
+    if kind is None or (rest and kind != "persona"):
+        return "message", text
+    return kind, rest
