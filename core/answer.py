@@ -4,19 +4,22 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 from core import notices
 from core.dialogue import Dialogue
-from core.errors import CoreError, Refused
+from core.errors import CoreError, Overloaded, Refused
 from core.prompt import Prompt
 from core.reply import LeasedReply
-from core.store.claims import Claim, Claims
+from core.store.claim import Claim
+from core.store.claims import Claims
 from core.turns import Cut, Event, Reply, Turn
 
 log = logging.getLogger(__name__)
 
 Deliver = Callable[[Event, Reply], Awaitable[None]]
+Halt = Literal["stopped", "shutdown", "failed"]
 
 _NOTICES: Mapping[Cut, str] = {
     "stopped": notices.STOPPED,
@@ -27,9 +30,10 @@ _NOTICES: Mapping[Cut, str] = {
 
 
 class Answer:
-    """Writes the reply to one claim and has it delivered. `seconds` bounds the writing.
+    """Writes the reply to one claim and has it delivered.
 
-    `task` is the task that runs it, for whoever must cancel it when the lease is lost.
+    `seconds` bounds the wait for the model's first word, and then the writing. `task` is the task that runs it,
+    for whoever must cancel it when the lease is lost.
     """
 
     def __init__(self, claims: Claims, dialogue: Dialogue, claim: Claim, *, seconds: float) -> None:
@@ -39,15 +43,15 @@ class Answer:
         self._dialogue = dialogue
         self._seconds = seconds
         self._reply = LeasedReply(claims, claim)
-        self._halt: Literal["stopped", "shutdown"] | None = None
+        self._halt: Halt | None = None
         self._writing: asyncio.Timeout | None = None
+        self._refused = False
 
-    def halt(self, why: Literal["stopped", "shutdown"]) -> None:
+    def halt(self, why: Halt) -> None:
         """End the answer early; what is written so far becomes final. The first reason counts."""
         if self._halt is None:
             self._halt = why
-            if self._writing is not None:
-                self._writing.reschedule(asyncio.get_running_loop().time())
+            self._write_for(0.0)
 
     def cancel(self) -> None:
         if self.task is not None:
@@ -60,27 +64,43 @@ class Answer:
         """
         if self.claim.stopped:
             self.halt("stopped")
-        refused = False
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._write(), name="write")
-                group.create_task(_delivered(deliver, self.claim.event, self._reply), name="deliver")
-        except* Refused as refusals:
-            log.warning("%s: %s", self.claim.event.id, refusals.exceptions[0])
-            refused = True
-        if refused:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._write(), name="write")
+            group.create_task(self._show(deliver), name="deliver")
+        if self._refused:
             await self.set_aside()
         else:
             await self._claims.delivered(self.claim)
 
+    async def apologise(self) -> None:
+        """Nobody can write this answer: what was shown stays, and the person is told by whoever delivers."""
+        if self._is_for_the_model:
+            await self._apologise(CoreError.reply, self._reply.shown_text)
+        else:
+            await self._notice(self._dialogue.notice(self.claim.event))
+
     async def set_aside(self) -> None:
-        """The room will never take the rest: memory holds what was shown, and the entry is done with."""
-        if self.claim.phase == "answering":
-            if self._is_for_the_model:
-                await self._complete(self._reply.shown_text, "", cut="failed")
-            else:
-                await self._notice(self._dialogue.notice(self.claim.event))
-        await self._claims.delivered(self.claim)
+        """The room will never take the rest of a complete reply: memory gets what stands there."""
+        await self._claims.delivered(self.claim, instead=self._as_it_stands())
+
+    def _as_it_stands(self) -> Turn | None:
+        """The answer in memory as the room shows it; `None` where that makes no difference."""
+        claim, standing = self.claim, self._reply.standing_text
+        answer = claim.window[-1] if claim.window else None
+        if answer is None or answer.event != claim.event.id:
+            return None
+        if standing.startswith(answer.text) and claim.text.startswith(standing):
+            return None  # all of it, and perhaps a word of ours
+        return replace(answer, text=standing, count=0, token_ids=(), tokenizer="", cut="failed")
+
+    async def _show(self, deliver: Deliver) -> None:
+        """A refusal ends the writing, and not by a cancellation: a step that is under way must come to its end."""
+        try:
+            await deliver(self.claim.event, self._reply)
+        except* Refused as refusals:
+            log.warning("%s: %s", self.claim.event.id, refusals.exceptions[0])
+            self._refused = True
+            self.halt("failed")
 
     @property
     def _is_for_the_model(self) -> bool:
@@ -100,91 +120,95 @@ class Answer:
         try:
             prompt = self._dialogue.prompt(claim.event, claim.window, persona=claim.persona, summary=claim.summary)
             cut = await self._generate(prompt, draft)
-            notice = _NOTICES.get(cut, "")
         except CoreError as exc:
             log.warning("no answer to %s: %s", claim.event.id, exc)
-            if not draft.text.strip():
-                await self._notice(exc.reply)
-                return
-            cut, notice = "failed", f"_{exc.reply}_"
+            await self._apologise(exc.reply, draft.text)
+            return
+        notice = _NOTICES.get(cut, "")
         if not draft.text.strip() and not notice:
             notice = notices.NOTHING
         text = notices.under(draft.text, notice) if notice else draft.text
-        await self._complete(draft.text, text, cut=cut, start=prompt.start, token_ids=draft.token_ids)
+        asked, answered = map(self._counted, self._turns(draft.text, cut))
+        answered = replace(answered, token_ids=draft.token_ids)
+        start = asked.number if prompt.start is None else prompt.start
+        await self._claims.complete(claim, turns=(asked, answered), text=text, window=start)
         self._reply.finish(text)
 
     async def _generate(self, prompt: Prompt, draft: "_Written") -> Cut:
-        """Write until the model has ended; return why it was cut short, if it was."""
+        """Write until the model has ended; return why it was cut short, if it was.
+
+        Raises `Overloaded` when the model has not begun in time.
+        """
         if self._halt is not None:
             return self._halt
+        begun = False
         try:
             async with (
                 asyncio.timeout(self._seconds) as self._writing,
                 self._dialogue.answer(prompt, so_far=draft.text) as deltas,
             ):
                 async for delta in deltas:
+                    if not begun and self._halt is None:
+                        self._write_for(self._seconds)
+                    begun = True
                     draft.add(delta.text, delta.token_ids)
                     self._reply.write(draft.text)
                     if delta.finish == "length":
                         return "length"
-        except TimeoutError:
+        except TimeoutError as exc:
+            if self._halt is None and not begun:
+                raise Overloaded(f"the model did not begin within {self._seconds:.0f} s") from exc
             return self._halt or "time"
         finally:
             self._writing = None
         return ""
 
+    def _write_for(self, seconds: float) -> None:
+        """The writing that is under way, if it is not ending already, ends so many seconds from now."""
+        if self._writing is not None and not self._writing.expired():
+            self._writing.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    async def _apologise(self, sentence: str, written: str) -> None:
+        """End with `sentence` under what is written. Counts nothing: it may be the counting that fails."""
+        if not written.strip():
+            await self._notice(sentence)
+            return
+        text, turns = notices.under(written, f"_{sentence}_"), self._turns(written, "failed")
+        await self._claims.complete(
+            self.claim, turns=turns, text=text, window=self._start_as_it_was(turns[0].number)
+        )
+        self._reply.finish(text)
+
     async def _notice(self, text: str) -> None:
-        """Answer with a sentence of ours, which memory does not keep."""
+        """Answer with a sentence of ours, which memory does not keep, and do what the event asks for."""
         claim, event = self.claim, self.claim.event
         await self._claims.complete(
             claim,
             turns=(),
             text=text,
-            window=claim.window[0].number if claim.window else None,
+            window=self._start_as_it_was(None),
             persona=event.text.strip() if event.kind == "persona" else None,
             clear=event.kind == "reset",
         )
         self._reply.finish(text)
 
-    async def _complete(
-        self,
-        answer: str,
-        text: str,
-        *,
-        cut: Cut,
-        start: int | None = None,
-        token_ids: tuple[int, ...] = (),
-    ) -> None:
-        """Put the person's turn and `answer` into memory. `text` is what the room gets: with a word of ours."""
-        claim, event, tokenizer = self.claim, self.claim.event, self._dialogue.tokenizer
-        asked = Turn(
-            number=claim.last + 1,
-            role="user",
-            text=event.text,
-            speaker=event.speaker,
-            event=event.id,
-            at=event.at,
-            count=self._dialogue.count("user", event.text),
-            tokenizer=tokenizer,
-        )
-        answered = Turn(
-            number=claim.last + 2,
-            role="assistant",
-            text=answer,
-            event=event.id,
-            at=time.time(),
-            count=self._dialogue.count("assistant", answer),
-            token_ids=token_ids,
-            tokenizer=tokenizer,
-            cut=cut,
-        )
-        await self._claims.complete(
-            claim, turns=(asked, answered), text=text, window=asked.number if start is None else start
+    def _turns(self, answer: str, cut: Cut) -> tuple[Turn, Turn]:
+        """What memory is to hold of this event, not counted."""
+        event, last = self.claim.event, self.claim.last
+        return (
+            Turn(
+                number=last + 1, role="user", text=event.text, speaker=event.speaker, event=event.id, at=event.at
+            ),
+            Turn(number=last + 2, role="assistant", text=answer, event=event.id, at=time.time(), cut=cut),
         )
 
+    def _counted(self, turn: Turn) -> Turn:
+        count, tokenizer = self._dialogue.count(turn.role, turn.text), self._dialogue.tokenizer
+        return replace(turn, count=count, tokenizer=tokenizer)
 
-async def _delivered(deliver: Deliver, event: Event, reply: Reply) -> None:
-    await deliver(event, reply)
+    def _start_as_it_was(self, first: int | None) -> int | None:
+        """Where the window starts; with nothing in it, at the turn number `first`."""
+        return self.claim.window[0].number if self.claim.window else first
 
 
 class _Written:

@@ -60,11 +60,15 @@ class Dialogue:
 
     def answer(self, prompt: Prompt, *, so_far: str = "") -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
         """The answer while it is made. `so_far` is its beginning, when another worker has written one already:
-        only what comes after it is yielded (the engine must be able to continue)."""
-        messages = (*prompt.messages, Message("assistant", so_far)) if so_far else prompt.messages
-        room = max(1, self._engine.context - prompt.tokens)
+        only what comes after it is yielded (the engine must be able to continue). It counts as a part of the
+        answer's length."""
         params = self._settings.params
-        return self._engine.generate(messages, replace(params, max_tokens=min(params.max_tokens, room)))
+        most = min(params.max_tokens, self._engine.context - prompt.tokens)
+        if not so_far:
+            return self._engine.generate(prompt.messages, replace(params, max_tokens=max(1, most)))
+        most -= self.count("assistant", so_far)
+        messages = (*prompt.messages, Message("assistant", so_far))
+        return self._engine.generate(messages, replace(params, max_tokens=max(1, most)))
 
     def notice(self, event: Event) -> str:
         """What we say ourselves to whatever is not for the model."""

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from core.store.claims import Claim, Claims
+from core.store.claim import Claim
+from core.store.claims import Claims
 from core.store.control import Control, ControlEntry
 from core.turns import Draft, Part, key_of
 
@@ -24,6 +25,7 @@ class LeasedReply:
         self._text = ""
         self._final = False
         self._news = asyncio.Event()
+        self._before = self.shown_text
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -33,6 +35,11 @@ class LeasedReply:
     def shown_text(self) -> str:
         """What the room was last asked to show."""
         return "".join(part.text for part in self._claim.parts)
+
+    @property
+    def standing_text(self) -> str:
+        """What the room shows if it has refused the last that it was asked to show."""
+        return self._before
 
     def write(self, text: str) -> None:
         """The text so far."""
@@ -56,6 +63,8 @@ class LeasedReply:
         return key_of(self._claim.conversation, self._claim.event.id, part)
 
     async def showing(self, part: int, text: str, end: int, *, final: bool = False) -> float:
+        if part == len(self.parts) or self.parts[part].text != text:  # asking again is nothing new
+            self._before = self.shown_text
         await self._claims.showing(self._claim, part, text, end, final=final)
         return self._claim.deadline - _MARGIN
 

@@ -14,29 +14,39 @@ This module knows no platform, no Redis and no model: adapters are `deliver` fun
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from core.answer import Answer, Deliver
 from core.dialogue import Dialogue
-from core.errors import CoreError, LeaseLost, StoreUnavailable
+from core.errors import CoreError, LeaseLost, Overloaded, Refused, StoreUnavailable
 from core.reply import Notice
-from core.store.claims import Claim
-from core.store.control import ControlEntry
+from core.store.claim import Claim
+from core.store.control import STALE_AFTER, ControlEntry
 from core.store.store import Store
+from core.traces import trace
 
 log = logging.getLogger(__name__)
+
+# How many sentences of ours are said at once on each platform, and how long one may take: its entry becomes stale.
+_SAYING = 16
+_SAY_SECONDS = STALE_AFTER - 10.0
+
+_AWAY = (StoreUnavailable, Overloaded)  # in what a worker asks of the store, both pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """`concurrency` conversations are answered at once, each for at most `turn_seconds`. A turn that failed in a
-    way nobody foresaw is tried `tries` times in all."""
+    """`concurrency` conversations are answered at once. For each the model has `turn_seconds` to begin, and as
+    long again to write. What failed in a way nobody foresaw is tried `tries` times in all; what was claimed
+    `most_claims` times, its workers having died or lost their lease, is not tried again."""
 
     concurrency: int = 64
     turn_seconds: float = 600.0
     tries: int = 3
+    most_claims: int = 10
     retry_wait: float = 1.0
 
 
@@ -51,6 +61,7 @@ class Worker:
         self._deliver = deliver
         self._settings = settings
         self._running: dict[Claim, Answer] = {}
+        self._saying: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._draining = asyncio.Event()
 
@@ -60,7 +71,7 @@ class Worker:
             group.create_task(self._claim_for_ever(group), name="claim")
             group.create_task(self._beat_for_ever(), name="beat")
             group.create_task(self._watch_stops(), name="stops")
-            group.create_task(self._control_for_ever(), name="control")
+            group.create_task(self._control_for_ever(group), name="control")
 
     async def drain(self, within: float) -> None:
         """Claim nothing more, end each running answer with a word of why, and wait until all are delivered.
@@ -72,41 +83,51 @@ class Worker:
             answer.halt("shutdown")
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while self._running:
-                    self._changed.clear()
-                    await self._changed.wait()
+                while self._running or self._saying.total():
+                    await self._change()
 
     async def _claim_for_ever(self, group: asyncio.TaskGroup) -> None:
         while not self._draining.is_set():
             free = self._settings.concurrency - len(self._running)
             if free <= 0:
-                self._changed.clear()
-                await self._changed.wait()
+                await self._change()
                 continue
             try:
                 claims = await self._store.claims.take(self._deliver.keys(), free, wait=1.0)
-            except StoreUnavailable as exc:
+            except _AWAY as exc:
                 await self._store_away(exc)
                 continue
+            if self._draining.is_set():
+                await self._hand_back(claims)
+                return
             for claim in claims:
                 self._running[claim] = answer = Answer(
                     self._store.claims, self._dialogue, claim, seconds=self._settings.turn_seconds
                 )
                 answer.task = group.create_task(self._run(answer), name="answer")
-                if self._draining.is_set():
-                    answer.halt("shutdown")
+
+    async def _hand_back(self, claims: Sequence[Claim]) -> None:
+        """What came too late for this worker is not begun here: the next one need not wait for its lease."""
+        for claim in claims:
+            with suppress(CoreError):
+                await self._store.claims.release(claim)
 
     async def _run(self, answer: Answer) -> None:
         claim = answer.claim
         try:
-            await answer.run(self._deliver[claim.event.room.platform])
+            if claim.tries > self._settings.most_claims:
+                await self._give_up(answer)
+            elif (deliver := self._deliver.get(claim.event.room.platform)) is None:
+                await self._store.claims.release(claim)  # its adapter has ended meanwhile
+            else:
+                await answer.run(deliver)
         except* LeaseLost:
             log.warning("lost the lease: %s", claim.event.id)
-        except* StoreUnavailable as group:
+        except* _AWAY as failures:
             # The lease runs out by itself, and the entry is claimed again when the store is back.
-            log.warning("the store went away in a turn: %s: %s", claim.event.id, group.exceptions[0])
-        except* Exception:
-            log.exception("a turn failed: %s (try %d)", claim.event.id, claim.tries)
+            log.warning("the store went away in a turn: %s: %s", claim.event.id, failures.exceptions[0])
+        except* Exception as failures:  # noqa: BLE001 - the turn's edge
+            log.error("a turn failed: %s (try %d)\n%s", claim.event.id, claim.tries, trace(failures))  # noqa: TRY400
             await self._give_back(answer)
         finally:
             self._running.pop(claim, None)
@@ -119,15 +140,24 @@ class Worker:
                 await asyncio.sleep(self._settings.retry_wait * claim.tries)
                 await self._store.claims.release(claim)
             else:
-                log.error("given up after %d tries: %s", claim.tries, claim.event.id)
-                await answer.set_aside()
+                await self._give_up(answer)
+
+    async def _give_up(self, answer: Answer) -> None:
+        """Writing ends with an apology, which the next claim delivers; delivering ends with what stands there."""
+        claim = answer.claim
+        log.error("given up %s after %d tries: %s", claim.phase, claim.tries, claim.event.id)
+        if claim.phase == "answering":
+            await answer.apologise()
+            await self._store.claims.release(claim)
+        else:
+            await answer.set_aside()
 
     async def _beat_for_ever(self) -> None:
         while True:
             try:
-                await self._store.fleet.beat()
                 await self._beat(list(self._running))
-            except StoreUnavailable as exc:
+                await self._store.fleet.beat()
+            except _AWAY as exc:
                 log.warning("no heartbeat: %s", exc)
             await asyncio.sleep(self._store.claims.beat_every)
 
@@ -148,29 +178,55 @@ class Worker:
                 async with self._store.claims.stops() as stops:
                     async for conversation in stops:
                         await self._beat([claim for claim in self._running if claim.conversation == conversation])
-            except StoreUnavailable as exc:
+            except _AWAY as exc:
                 await self._store_away(exc)
 
-    async def _control_for_ever(self) -> None:
-        while True:
+    async def _control_for_ever(self, group: asyncio.TaskGroup) -> None:
+        """A platform that is slow takes only its own places."""
+        while not self._draining.is_set():
+            free = {name: _SAYING - self._saying[name] for name in self._deliver if self._saying[name] < _SAYING}
             try:
-                for entry in await self._store.control.take(self._deliver.keys(), 16, wait=1.0):
-                    await self._say(entry)
-            except StoreUnavailable as exc:
+                entries = await self._store.control.take(free, min(free.values(), default=1), wait=1.0)
+            except _AWAY as exc:
                 await self._store_away(exc)
+                continue
+            for entry in entries:
+                self._saying[entry.event.room.platform] += 1
+                group.create_task(self._say(entry), name="say")
 
     async def _say(self, entry: ControlEntry) -> None:
         event = entry.event
-        reply = Notice(self._store.control, entry, self._dialogue.notice(event))
         try:
-            async with asyncio.timeout(self._settings.turn_seconds):
-                await self._deliver[event.room.platform](event, reply)
-        except StoreUnavailable:
-            raise
-        except Exception:
-            log.exception("could not answer %s", event.id)
-        await self._store.control.done(entry)
+            if await self._is_said(entry) or entry.age > self._settings.turn_seconds:
+                await self._store.control.done(entry)
+        except _AWAY as exc:
+            log.warning("the store went away while %s was answered: %s", event.id, exc)
+        finally:
+            self._saying[event.room.platform] -= 1
+            self._changed.set()
 
-    async def _store_away(self, exc: StoreUnavailable) -> None:
+    async def _is_said(self, entry: ControlEntry) -> bool:
+        """Whether it is answered, or never will be. If not, its entry becomes stale, and is tried again."""
+        event = entry.event
+        if (deliver := self._deliver.get(event.room.platform)) is None:
+            return False
+        try:
+            async with asyncio.timeout(_SAY_SECONDS):
+                await deliver(event, Notice(self._store.control, entry, self._dialogue.notice(event)))
+        except (*_AWAY, TimeoutError) as exc:
+            log.warning("could not answer %s yet: %s", event.id, type(exc).__name__)
+            return False
+        except Refused as exc:
+            log.warning("%s: %s", event.id, exc)
+        except Exception as exc:  # noqa: BLE001 - whatever one event does, the others are answered
+            log.error("could not answer %s\n%s", event.id, trace(exc))  # noqa: TRY400
+        return True
+
+    async def _change(self) -> None:
+        """Wait until something that ran has ended."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _store_away(self, exc: CoreError) -> None:
         log.warning("the store is away: %s", exc)
         await asyncio.sleep(1.0)

@@ -116,8 +116,15 @@ class Channels:
             elif message["type"] == "subscribe":
                 self._confirm(message["channel"].decode())
             elif message["type"] == "message":
-                for listener in tuple(self._listeners.get(message["channel"].decode(), ())):
-                    listener.receive(message["data"])
+                self._receive(message["channel"].decode(), message["data"])
+
+    def _receive(self, channel: str, data: bytes) -> None:
+        for listener in tuple(self._listeners.get(channel, ())):
+            try:
+                listener.receive(data)
+            except (StoreUnavailable, ValueError):
+                # The text of a ValueError may hold what was said.
+                log.warning("a message on %s was not written by this version", channel)
 
     def _confirm(self, channel: str) -> None:
         self._heard = True

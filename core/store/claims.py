@@ -16,57 +16,23 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from core.errors import LeaseLost, StoreUnavailable
 from core.store.channels import Channels
+from core.store.claim import Claim, conversation_of, read_claim
 from core.store.client import Client
 from core.store.inbox import STOPS
 from core.store.keys import conversation_id, parse_conversation
-from core.store.records import ShowingRecord, decode_event, decode_showing, decode_turn, encode, encode_turn
+from core.store.records import ShowingRecord, encode, encode_turn
 from core.store.scripts import Call
 from core.store.streams import Entry, WorkQueue
-from core.turns import Conversation, Event, Part, Turn
+from core.turns import Conversation, Part, Turn
 
 log = logging.getLogger(__name__)
 
 WIDEST_WINDOW = 512
 """How many turns are read when nobody knows where the window starts."""
-
-Phase = Literal["answering", "delivering"]
-
-
-@dataclass(slots=True, eq=False)
-class Claim:
-    """A conversation that is ours, with all that is needed to answer its next event.
-
-    `event` is the mailbox's head and has `number` in its conversation; while `delivering` it is the event that was
-    answered, and `text` is the final text to deliver. `parts` is what was recorded of the reply so far. `window`
-    holds the turns from the stored window start on, and `last` is the number of the conversation's last turn.
-    `tries` counts how often the event was claimed, this time included. `deadline` is the event loop's time when
-    the lease ends, counted from before it was asked for.
-
-    The steps of `Claims` keep `phase`, `text`, `parts`, `stopped`, `deadline` and `lost` up to date.
-    """
-
-    conversation: Conversation
-    token: str
-    fence: int
-    phase: Phase
-    event: Event
-    number: int
-    parts: list[Part]
-    window: list[Turn]
-    last: int
-    persona: str | None = field(repr=False)
-    summary: str = field(repr=False)
-    text: str = field(repr=False)
-    stopped: bool
-    tries: int
-    deadline: float
-    lost: bool
-    entry: Entry
 
 
 class Claims:
@@ -109,11 +75,15 @@ class Claims:
             shards.setdefault(self._keys.tag(claim.conversation.place), []).append(claim)
         started = self._now()
         answers = await self._client.run_all([self._beat(held) for held in shards.values()])
+        failures: list[BaseException] = []
         for held, answer in zip(shards.values(), answers, strict=True):
             if isinstance(answer, BaseException):
-                raise answer
+                failures.append(answer)
+                continue
             for claim, state in zip(held, answer, strict=True):
                 self._note(claim, -1 if state == 0 else state - 1, started)
+        if failures:
+            raise failures[0]
 
     @asynccontextmanager
     async def stops(self) -> AsyncIterator[AsyncIterator[Conversation]]:
@@ -211,16 +181,22 @@ class Claims:
             raise LeaseLost(f"memory went on without us: {claim.event.id}")
         self._end_if_lost(claim, answer)
         claim.deadline = started + self.lease
-        claim.phase, claim.text, claim.last = "delivering", text, claim.last + len(turns)
+        claim.phase, claim.text, claim.last, claim.tries = "delivering", text, claim.last + len(turns), 1
+        claim.window = [*([] if clear else claim.window), *turns]
 
-    async def delivered(self, claim: Claim) -> None:
+    async def delivered(self, claim: Claim, *, instead: Turn | None = None) -> None:
         """The reply is in the room, or never will be: end the activation, and begin the next one if mail waits.
+
+        `instead` takes the place of the last turn, the answer of this claim, when the room shows another one.
 
         Raises `LeaseLost` and `StoreUnavailable`.
         """
-        ready = claim.entry.stream
         answer = await self._client.run(
-            "delivered", [*self._of(claim, "c", "q", "r"), ready], *self._ending(claim), commit=True
+            "delivered",
+            [*self._of(claim, "c", "q", "r", "t"), claim.entry.stream],
+            *self._ending(claim),
+            b"" if instead is None else encode_turn(instead),
+            commit=True,
         )
         self._end_if_lost(claim, answer)
 
@@ -243,23 +219,25 @@ class Claims:
             [self._call(entry, token) for entry, token in zip(entries, tokens, strict=True)]
         )
         claims: list[Claim] = []
-        failures: list[StoreUnavailable] = []
+        failures: list[BaseException] = []
         for entry, token, answer in zip(entries, tokens, answers, strict=True):
-            try:
-                if isinstance(answer, BaseException):
-                    raise answer
-                if answer[0] == b"ours":
-                    claims.append(_claim(entry, token, answer[1:], started + self.lease))
-            except StoreUnavailable as exc:
-                # Its lease ends by itself, and it is tried again. The others are ours by now.
-                log.warning("cannot claim entry %s of %s: %s", entry.id, entry.stream, exc)
-                failures.append(exc)
+            if isinstance(answer, BaseException):
+                failures.append(answer)
+            elif answer[0] == b"ours":
+                try:
+                    claims.append(read_claim(entry, token, answer[1:], started + self.lease))
+                except StoreUnavailable as exc:
+                    # It comes again when its lease has ended, perhaps to somebody who can read it.
+                    log.error("cannot answer entry %s of %s: %s", entry.id, entry.stream, exc)  # noqa: TRY400
         if failures and not claims:
             raise failures[0]
+        if failures:
+            # Their entries become stale, and are tried again. The others are ours by now.
+            log.warning("%d entries could not be claimed: %s", len(failures), failures[0])
         return claims
 
     def _call(self, entry: Entry, token: str) -> Call:
-        conversation = _conversation(entry)
+        conversation = conversation_of(entry)
         keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t", "r")]
         keys += [self._keys.place(conversation), entry.stream]
         return Call.of("claim", keys, token, entry.id, self._lease_ms, WIDEST_WINDOW)
@@ -296,30 +274,3 @@ class Claims:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _conversation(entry: Entry) -> Conversation:
-    return parse_conversation(entry.fields[b"c"].decode())
-
-
-def _claim(entry: Entry, token: str, answer: Sequence[Any], deadline: float) -> Claim:
-    fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts = answer
-    return Claim(
-        conversation=_conversation(entry),
-        token=token,
-        fence=fence,
-        phase="delivering" if phase == b"delivering" else "answering",
-        event=decode_event(event),
-        number=number,
-        parts=[decode_showing(record).as_part(message) for record, message in parts],
-        window=[decode_turn(record) for record in window],
-        last=last,
-        persona=None if persona is None else persona.decode(),
-        summary=summary.decode(),
-        text=text.decode(),
-        stopped=bool(stopped),
-        tries=tries,
-        deadline=deadline,
-        lost=False,
-        entry=entry,
-    )

@@ -18,21 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.client import PubSub
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    ConnectionError,  # noqa: A004 - redis-py's own
-    NoScriptError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import BusyLoadingError, NoScriptError, ResponseError
 
 from core.errors import CoreError, StoreUnavailable
 from core.store.background import Background
+from core.store.checks import Checks
 from core.store.connect import Address, AnyRedis, connect, disconnect
-from core.store.durability import Command, Durability, Fsync, committed, is_refusal
+from core.store.durability import Command, Fsync, committed, is_refusal
+from core.store.failures import CLUSTER_ERRORS, REDIS_ERRORS, is_for_good, kind_of, meant
 from core.store.keys import Keys
 from core.store.pipe import Pipe
 from core.store.scripts import Call, ScriptName
@@ -43,10 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-# The asyncio cluster client raises the last two, and means nothing by them, while a slot moves.
-_REDIS_ERRORS = (RedisError, OSError)
-_CLUSTER_ERRORS = (*_REDIS_ERRORS, RedisClusterException, RuntimeError, AttributeError)
 
 _LOADING_SECONDS = 120.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.5
@@ -78,8 +67,8 @@ class Client:
         self._address: Address | None = None
         self._redis: AnyRedis | None = None
         self._commits: tuple[Command, ...] = ()
+        self._checks = Checks(self.describe)
         self._checked = False
-        self._durable = True
         self._checking = asyncio.Lock()
         # Waiting for the disk blocks a connection: what need not wait has another one.
         self._committed = Pipe(partial(self._send, commit=True))
@@ -107,8 +96,9 @@ class Client:
             await self._embedded.ensure()
             self._address = Address.parse(self._embedded.url)
         assert self._address is not None
-        self._redis = connect(self._address, self._look_again)
-        await self._insistently(self._check_shards, loading=_LOADING_SECONDS)
+        self._redis = redis = connect(self._address, self._look_again)
+        shards = self._settings.shards
+        await self._insistently(lambda: self._checks.shards(redis, shards), loading=_LOADING_SECONDS)
         self._tasks.start(self._committed.run)
         self._tasks.start(self._plain.run)
 
@@ -225,10 +215,10 @@ class Client:
             except CoreError:
                 raise
             except self.errors as error:
-                exc = _meant(error)
+                exc = meant(error)
                 self._checked = False
                 patience = max(self._settings.patience, loading if isinstance(exc, BusyLoadingError) else 0.0)
-                if _is_for_good(exc) or loop.time() + wait - started > patience:
+                if is_for_good(exc) or loop.time() + wait - started > patience:
                     raise self._unavailable(exc) from exc
                 log.debug("%s: trying again after %s", self.describe(), type(exc).__name__)
             await asyncio.sleep(wait)
@@ -241,51 +231,17 @@ class Client:
         async with self._checking:
             if self._checked:
                 return
-            redis = self._redis
-            servers: list[Any] = [redis]
-            if isinstance(redis, RedisCluster):
-                await redis.initialize()
-                servers = redis.get_primaries()
-            promises = [await self._look_at(server) for server in servers]
-            self._commits = tuple(dict.fromkeys(command for promise in promises for command in promise.commits))
-            self._warn(durable=all(promise.durable for promise in promises))
+            assert self._redis is not None
+            self._commits = await self._checks.commits(self._redis)
             self._checked = True
-
-    def _warn(self, *, durable: bool) -> None:
-        if self._durable and not durable:
-            log.warning(
-                "NOT DURABLE: %s has no append-only file. What it has accepted is lost when it ends: "
-                "set 'appendonly yes' there",
-                self.describe(),
-            )
-        self._durable = durable
 
     def _look_again(self) -> None:
         self._checked = False
 
-    async def _look_at(self, server: Any) -> Durability:
-        info = await server.execute_command("INFO")
-        try:
-            fsync = (await server.execute_command("CONFIG GET", "appendfsync")).get("appendfsync")
-        except ResponseError:
-            fsync = None
-        return Durability.of(self.describe(), info, fsync)
-
-    async def _check_shards(self) -> None:
-        shards = self._settings.shards
-        assert self._redis is not None
-        await self._redis.set(Keys.shards_key, shards, nx=True)
-        made_with = int(await self._redis.get(Keys.shards_key) or shards)
-        if made_with != shards:
-            raise StoreUnavailable(
-                f"{self.describe()} was made with {made_with} shards, and that cannot change: "
-                f"set redis.shards = {made_with}"
-            )
-
     @property
     def errors(self) -> tuple[type[Exception], ...]:
         """What redis-py may raise."""
-        return _CLUSTER_ERRORS if self.is_cluster else _REDIS_ERRORS
+        return CLUSTER_ERRORS if self.is_cluster else REDIS_ERRORS
 
     def _refused(self, error: Exception) -> StoreUnavailable:
         refusal = self._unavailable(error)
@@ -293,10 +249,7 @@ class Client:
         return refusal
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
-        """redis-py has a class for most refusals. Others begin with a code in capitals; the rest may quote."""
-        why = type(error).__name__
-        if isinstance(error, ResponseError) and (code := str(error).partition(" ")[0]).isupper():
-            why = code
+        why = kind_of(error)
         if self._embedded is not None and self._embedded.last_end:
             why += f" (the server ended: {self._embedded.last_end})"
         return StoreUnavailable(f"{self.describe()}: {why}")
@@ -310,18 +263,6 @@ def _embedded_server(settings: StoreSettings) -> "EmbeddedServer":
             "there is no embedded server for this system: set redis.url to a server that runs elsewhere"
         ) from exc
     return EmbeddedServer(settings.data_dir / "redis", fsync=settings.fsync)
-
-
-def _meant(error: Exception) -> Exception:
-    """What a server refuses while a connection is made comes wrapped."""
-    cause = error.__cause__
-    return cause if type(error) is ConnectionError and isinstance(cause, RedisError) else error
-
-
-def _is_for_good(error: Exception) -> bool:
-    if isinstance(error, ResponseError):
-        return is_refusal(error)
-    return isinstance(error, AuthenticationError | AuthorizationError)
 
 
 @asynccontextmanager

@@ -28,7 +28,8 @@ for i = first_turn, #ARGV do
   redis.call('RPUSH', turns, ARGV[i])
 end
 redis.call('LTRIM', turns, -most, -1)
-redis.call('HSET', conversation, 'phase', 'delivering', 'done', number, 'last', tonumber(last) + count)
+redis.call('HSET', conversation,
+  'phase', 'delivering', 'done', number, 'last', tonumber(last) + count, 'tries', 1)
 if window == '' then
   redis.call('HDEL', conversation, 'window')
 else

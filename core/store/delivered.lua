@@ -1,10 +1,15 @@
--- Ends an activation: the reply is in the room. Answers -1: the lease is lost, 1: ended (also when repeated).
-local conversation, mailbox, reply, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local token, fence, entry, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- Ends an activation: the reply is in the room, or what stands there goes into memory instead of it.
+-- Answers -1: the lease is lost, 1: ended (also when repeated).
+local conversation, mailbox, reply, turns, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local token, fence, entry, id, instead = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local state = redis.call('HMGET', conversation, 'own', 'fence', 'ended')
 if state[1] ~= token or state[2] ~= fence then
   return state[3] == token and 1 or -1
+end
+-- What was forgotten meanwhile stays forgotten.
+if instead ~= '' and redis.call('LLEN', turns) > 0 then
+  redis.call('LSET', turns, -1, instead)
 end
 redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries')
 redis.call('HSET', conversation, 'ended', token)

@@ -7,16 +7,13 @@ found by the next beat in case that was lost.
 import asyncio
 import secrets
 
-import msgspec
-
 from core.store.channels import Channels
 from core.store.client import Client
-from core.store.records import encode
+from core.store.records import decode_pause, encode
 
 ALIVE_MS = 15_000
 
 _PAUSES = "pauses"
-_decode = msgspec.msgpack.Decoder(tuple[str, float]).decode
 
 
 class StoreFleet:
@@ -66,7 +63,7 @@ class StoreFleet:
         return self._paused_until.get(bot, 0.0)
 
     def _hear(self, message: bytes) -> None:
-        self._hush(*_decode(message))
+        self._hush(*decode_pause(message))
 
     def _hush(self, bot: str, seconds: float) -> None:
         until = asyncio.get_running_loop().time() + seconds

@@ -36,6 +36,7 @@ class ShowingRecord(msgspec.Struct, array_like=True, frozen=True):
 
 
 _showings = msgspec.msgpack.Decoder(ShowingRecord)
+_pauses = msgspec.msgpack.Decoder(tuple[str, float])
 
 
 def encode_event(event: Event) -> bytes:
@@ -56,6 +57,11 @@ def decode_turn(data: bytes) -> Turn:
 
 def decode_showing(data: bytes) -> ShowingRecord:
     return _decode(_showings, data)
+
+
+def decode_pause(data: bytes) -> tuple[str, float]:
+    """A bot and for how many seconds it must be silent."""
+    return _decode(_pauses, data)
 
 
 def _without_defaults(record: Event | Turn) -> dict[str, Any]:

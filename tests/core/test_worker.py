@@ -1,132 +1,18 @@
 """A turn's life in the worker, on a real store, with a room that shows what it is told to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 
 from core import notices
-from core.dialogue import Dialogue, DialogueSettings
-from core.engine.engine import Delta, Engine, Message, Params
+from core.dialogue import DialogueSettings
 from core.engine.scripted import ScriptedEngine
-from core.errors import EngineError, PromptTooLong, Refused
+from core.errors import EngineError, PromptTooLong
 from core.store.client import StoreSettings
 from core.store.store import Store, open_store
-from core.turns import Conversation, Event, Reply, Room, Speaker
-from core.worker import Worker, WorkerSettings
-
-ROOM = Room("test", "bot", {"chat": 1})
-TALK = Conversation.of(ROOM, "chat")
-ANN = Speaker("ann", "Ann")
-QUICK = WorkerSettings(retry_wait=0.0)
-
-
-def event(number: int, text: str = "", **change: object) -> Event:
-    message = Event(
-        id=f"test:bot:chat:{number}",
-        room=ROOM,
-        conversation=TALK,
-        speaker=ANN,
-        text=text or f"message {number}",
-        message=str(number),
-        at=float(number),
-    )
-    return replace(message, **change)  # type: ignore[arg-type]
-
-
-class Chat:
-    """A platform that shows a reply as one message. `texts` maps an event's id to what stands there now."""
-
-    def __init__(self, before: Callable[[str], Awaitable[None]] | None = None) -> None:
-        self.texts: dict[str, str] = {}
-        self.finished: list[str] = []
-        self._before = before
-        self._changed = asyncio.Condition()
-
-    async def deliver(self, event: Event, reply: Reply) -> None:
-        async for draft in reply:
-            if self._before is not None:
-                await self._before(draft.text)
-            await reply.showing(0, draft.text, len(draft.text), final=draft.final)
-            async with self._changed:
-                self.texts[event.id] = draft.text
-                if draft.final:
-                    self.finished.append(draft.text)
-                self._changed.notify_all()
-            await reply.shown(0, f"message-{event.id}")
-
-    async def until(self, predicate: Callable[["Chat"], bool]) -> None:
-        async with asyncio.timeout(20), self._changed:
-            await self._changed.wait_for(lambda: predicate(self))
-
-    async def until_finished(self, count: int) -> list[str]:
-        await self.until(lambda chat: len(chat.finished) >= count)
-        return self.finished
-
-
-class Mirror:
-    """An engine that answers with what it was asked: the roles and texts of its prompt."""
-
-    name = "mirror"
-    context = 100
-    fingerprint = "words"
-    continues = True
-
-    def count(self, messages: Sequence[Message]) -> int:
-        return sum(len(message.text.split()) for message in messages)
-
-    @asynccontextmanager
-    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
-        async def deltas() -> AsyncIterator[Delta]:
-            yield Delta(" | ".join(f"{message.role}: {message.text}" for message in messages), finish="stop")
-
-        yield deltas()
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-
-class Broken(Mirror):
-    """An engine that fails after `text`."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    @asynccontextmanager
-    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
-        async def deltas() -> AsyncIterator[Delta]:
-            if self._text:
-                yield Delta(self._text)
-            raise EngineError("out of order")
-
-        yield deltas()
-
-
-@asynccontextmanager
-async def working(
-    store: Store,
-    deliver: Callable[[Event, Reply], Awaitable[None]],
-    engine: Engine | None = None,
-    settings: WorkerSettings = QUICK,
-    dialogue: DialogueSettings | None = None,
-) -> AsyncIterator[Worker]:
-    """A worker that is cancelled, not drained, at the end: as good as killed."""
-    engine = engine or ScriptedEngine()
-    dialogue = dialogue or DialogueSettings(persona="Be kind.", window=5000)
-    worker = Worker(store, Dialogue(engine, dialogue), {"test": deliver}, settings)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(engine.run()), group.create_task(worker.run())]
-        try:
-            yield worker
-        finally:
-            for task in tasks:
-                task.cancel()
-
-
-async def remembered(store: Store) -> list[str]:
-    return [turn.text for turn in await store.memory.turns(TALK, 100)]
+from core.turns import Conversation
+from core.worker import WorkerSettings
+from tests.core.rooms import ROOM, Broken, Chat, Mirror, event, remembered, working
 
 
 async def test_message_is_answered_and_both_are_remembered(store: Store) -> None:
@@ -267,45 +153,6 @@ async def test_drain_ends_what_is_being_written_and_says_so(store: Store) -> Non
         assert chat.finished[0].endswith(notices.SHUTDOWN)
         await store.inbox.accept(event(2))
     assert len(chat.finished) == 1
-
-
-async def test_room_that_refuses_for_good_is_let_be_and_the_next_message_answered(store: Store) -> None:
-    async def refuse_the_first(text: str) -> None:
-        if "message 1" in text:
-            raise Refused("test", "not a member any more", fix="Invite the bot again.")
-
-    chat = Chat(refuse_the_first)
-    async with working(store, chat.deliver):
-        await store.inbox.accept(event(1))
-        await store.inbox.accept(event(2))
-        assert await chat.until_finished(1) == ["You said: message 2"]
-
-
-async def test_turn_that_fails_unforeseen_is_tried_three_times_and_then_given_up(
-    store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    tries: list[str] = []
-
-    async def fail(text: str) -> None:
-        if "message 1" in text:
-            tries.append(text)
-            raise ZeroDivisionError
-
-    chat = Chat(fail)
-    async with working(store, chat.deliver):
-        await store.inbox.accept(event(1))
-        await store.inbox.accept(event(2))
-        assert await chat.until_finished(1) == ["You said: message 2"]
-    assert len(tries) == 3
-    assert "given up after 3 tries" in caplog.text
-    assert "message 1" not in caplog.text
-
-
-@pytest.fixture
-async def short(store_settings: StoreSettings) -> AsyncIterator[Store]:
-    """A store whose leases end soon after their holder."""
-    async with open_store(store_settings, lease=0.5, beat_every=0.1) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("words", [1, 3, 30])

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from core.store.claims import Claim
+from core.store.claim import Claim
 from core.store.store import Store
 from core.turns import Event
 from tests.core.store.events import two_turns

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from core.errors import LeaseLost
-from core.store.claims import WIDEST_WINDOW, Claim
+from core.errors import LeaseLost, StoreUnavailable
+from core.store.claim import Claim
+from core.store.claims import WIDEST_WINDOW
 from core.store.client import StoreSettings
 from core.store.scripts import ScriptName
 from core.store.store import Store, open_store
@@ -326,8 +327,10 @@ async def test_a_release_whose_answer_was_lost_happens_once(lossy_way: tuple[Los
     await accept(store, an_event())
     way.lose_answer_of("release")
     await store.claims.release(await take(store))
-    assert (await answer(store)).tries == 2
-    assert way.lost == 1
+    claim = await take(store)
+    assert (claim.tries, way.lost) == (2, 1)
+    await complete(store, claim)
+    await store.claims.delivered(claim)
     assert await nothing_is_ready(store)
 
 
@@ -347,3 +350,56 @@ async def test_an_answered_conversation_leaves_no_trace_of_the_turn(store: Store
     assert [await exists(kind) for kind in "cqtr"] == [1, 0, 1, 0]
     left = await store.client.read(lambda redis: redis.xlen(claim.entry.stream))
     assert left == 0
+
+
+async def test_tries_begin_anew_when_only_the_delivery_is_left(store: Store) -> None:
+    await accept(store, an_event())
+    await store.claims.release(await take(store))
+    claim = await take(store)
+    await complete(store, claim)
+    assert claim.tries == 1
+    await store.claims.release(claim)
+    again = await take(store)
+    assert (again.phase, again.tries) == ("delivering", 2)
+
+
+async def test_answer_is_remembered_as_it_stands_in_the_room(store: Store) -> None:
+    await accept(store, an_event("hello"))
+    claim = await take(store)
+    await complete(store, claim, "yes, of course")
+    await store.claims.delivered(claim, instead=replace(claim.window[-1], text="yes,", cut="failed"))
+    asked, answered = await store.memory.turns(CONVERSATION, 9)
+    assert (asked.text, answered.text, answered.cut) == ("hello", "yes,", "failed")
+
+
+async def test_what_was_forgotten_while_it_was_delivered_stays_forgotten(store: Store) -> None:
+    await accept(store, an_event())
+    claim = await take(store)
+    await complete(store, claim)
+    await store.memory.forget(CONVERSATION)
+    await store.claims.delivered(claim, instead=replace(claim.window[-1], text="y"))
+    assert await store.memory.turns(CONVERSATION, 9) == []
+
+
+async def test_a_record_that_cannot_be_read_holds_up_nobody_else(store: Store) -> None:
+    unreadable = Conversation.of(ROOM, "unreadable")
+    await accept(store, an_event(conversation=unreadable))
+    mailbox = store.client.keys.conversation("q", unreadable)
+    await store.client.read(lambda redis: redis.lset(mailbox, 0, b"\xc1"))
+    assert await nothing_is_ready(store)
+    await accept(store, an_event("hello"))
+    assert (await take(store)).event.text == "hello"
+
+
+async def test_a_beat_that_fails_in_one_shard_renews_the_others(store: Store) -> None:
+    keys = store.client.keys
+    others = (Conversation.of(ROOM, f"place {i}") for i in range(100))
+    other = next(one for one in others if keys.tag(one.place) != keys.tag(CONVERSATION.place))
+    await accept(store, an_event(), an_event(conversation=other))
+    broken, held = sorted([await take(store), await take(store)], key=lambda claim: claim.conversation == other)
+    broken_key, ends = keys.conversation("c", broken.conversation), held.deadline
+    await store.client.read(lambda redis: redis.set(broken_key, "no hash"))
+    with pytest.raises(StoreUnavailable):
+        await store.claims.beat([broken, held])
+    assert held.deadline > ends
+    assert not broken.lost

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import CoreError
-from core.store.claims import Claim
+from core.store.claim import Claim
 from core.store.client import StoreSettings
 from core.store.store import Store, open_store
 from core.turns import Conversation, Event, key_of

@@ -45,3 +45,16 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(store: Store) -> None:
     await store.fleet.pause("b", 1)
     await store.fleet.beat()
     assert store.fleet.paused_until("b") > now + 29
+
+
+async def test_a_message_that_cannot_be_read_is_passed_over(store: Store, store_settings: StoreSettings) -> None:
+    now = asyncio.get_running_loop().time()
+    async with open_store(store_settings) as other:
+        channel = store.client.keys.channel("pauses")
+        await store.client.read(lambda redis: redis.publish(channel, b"\xc1"))
+        await store.fleet.pause("slack/b1", 30)
+
+        async def heard() -> bool:
+            return other.fleet.paused_until("slack/b1") > now + 29
+
+        await eventually(heard)

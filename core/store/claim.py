@@ -1,0 +1,73 @@
+"""A conversation that is ours for a while, as a worker holds it in its hands. Knows no way to change it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from core.store.keys import parse_conversation
+from core.store.records import decode_event, decode_showing, decode_turn
+from core.store.streams import Entry
+from core.turns import Conversation, Event, Part, Turn
+
+Phase = Literal["answering", "delivering"]
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A conversation that is ours, with all that is needed to answer its next event.
+
+    `event` is the mailbox's head and has `number` in its conversation; while `delivering` it is the event that was
+    answered, and `text` is the final text to deliver. `parts` is what was recorded of the reply so far. `window`
+    holds the turns from the stored window start on, and `last` is the number of the conversation's last turn.
+    `tries` counts how often the event was claimed in this phase, this time included. `deadline` is the event
+    loop's time when the lease ends, counted from before it was asked for.
+
+    The steps of `Claims` keep all of it up to date.
+    """
+
+    conversation: Conversation
+    token: str
+    fence: int
+    phase: Phase
+    event: Event
+    number: int
+    parts: list[Part]
+    window: list[Turn]
+    last: int
+    persona: str | None = field(repr=False)
+    summary: str = field(repr=False)
+    text: str = field(repr=False)
+    stopped: bool
+    tries: int
+    deadline: float
+    lost: bool
+    entry: Entry
+
+
+def conversation_of(entry: Entry) -> Conversation:
+    """The conversation that a ready entry is for."""
+    return parse_conversation(entry.fields[b"c"].decode())
+
+
+def read_claim(entry: Entry, token: str, answer: Sequence[Any], deadline: float) -> Claim:
+    """What the claim script answered. Raises `StoreUnavailable` when a record is none of ours."""
+    fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts = answer
+    return Claim(
+        conversation=conversation_of(entry),
+        token=token,
+        fence=fence,
+        phase="delivering" if phase == b"delivering" else "answering",
+        event=decode_event(event),
+        number=number,
+        parts=[decode_showing(record).as_part(message) for record, message in parts],
+        window=[decode_turn(record) for record in window],
+        last=last,
+        persona=None if persona is None else persona.decode(),
+        summary=summary.decode(),
+        text=text.decode(),
+        stopped=bool(stopped),
+        tries=tries,
+        deadline=deadline,
+        lost=False,
+        entry=entry,
+    )

@@ -1,0 +1,189 @@
+"""kill -9, of the bot and of its store, while people wait: the command itself, and the platforms on loopback.
+
+Whatever is killed, each room ends with one whole reply and memory with one question and one answer.
+"""
+
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import pytest
+
+from adapters.markdown import plain
+from tests.bots.test_cli import SECONDS, Command
+from tests.fakes.discord import FakeDiscord
+from tests.fakes.slack import FakeSlack
+from tests.fakes.slack_world import BOT
+from tests.fakes.telegram import FakeTelegram
+
+QUESTION = " ".join(f"word{number}" for number in range(60))
+REPLY = f"You said: {QUESTION}"
+PAIR = [("user", QUESTION), ("assistant", REPLY)]
+SLOWLY = {"TRIALOGUE_MODEL__DELAY": "0.1"}  # seconds a word
+
+_SEND = "POST", "/channels/{channel_id}/messages"
+_EDIT = "PATCH", "/channels/{channel_id}/messages/{message_id}"
+
+pytestmark = pytest.mark.slow
+
+
+class Town:
+    """One bot on three platforms, and Ann, who writes to it on each."""
+
+    def __init__(self, telegram: FakeTelegram, discord: FakeDiscord, slack: FakeSlack) -> None:
+        self.telegram = telegram
+        self.discord = discord
+        self.slack = slack
+        self.settings = {
+            "TRIALOGUE_TELEGRAM__TOKEN": telegram.token,
+            "TRIALOGUE_TELEGRAM__API_BASE": telegram.api_base,
+            "TRIALOGUE_DISCORD__TOKEN": discord.token,
+            "TRIALOGUE_DISCORD__API_BASE": discord.api_base,
+            "TRIALOGUE_SLACK__BOT_TOKEN": slack.bot_token,
+            "TRIALOGUE_SLACK__APP_TOKEN": slack.app_token,
+            "TRIALOGUE_SLACK__API_BASE": slack.api_base,
+        }
+
+    async def ask(self) -> None:
+        await self.discord.until_connected()
+        await self.slack.connected()
+        await self.telegram.say(QUESTION)
+        self.discord.say(QUESTION)
+        await self.slack.say(QUESTION)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must stand in no log."""
+        return ["word1", self.telegram.token, self.discord.token, self.slack.bot_token, self.slack.app_token]
+
+    async def until_each_grows(self) -> None:
+        """Each reply was changed in its room since it was sent there: by then the bot knows its message."""
+        await self.telegram.until(lambda: bool(self.telegram.calls("editMessageText")), within=SECONDS)
+        await self.discord.until(lambda: bool(self.discord.calls(*_EDIT)), within=SECONDS)
+        await self.slack.until(lambda: bool(self.slack.calls("chat.update")), within=SECONDS)
+
+    def nothing_can_be_sent(self) -> AbstractContextManager[object]:
+        """While the block lasts the platforms are silent when the bot sends its first message."""
+        stack = ExitStack()
+        stack.enter_context(self.telegram.hold("sendMessage"))
+        stack.enter_context(self.discord.hold(*_SEND))
+        stack.enter_context(self.slack.hold("chat.postMessage"))
+        return stack
+
+    async def until_each_is_tried(self) -> None:
+        """The bot has accepted all, and begins to answer."""
+        await self.telegram.until(lambda: bool(self.telegram.calls("sendMessage")), within=SECONDS)
+        await self.discord.until(lambda: bool(self.discord.calls(*_SEND)), within=SECONDS)
+        await self.slack.until(lambda: bool(self.slack.calls("chat.postMessage")), within=SECONDS)
+
+    async def until_each_is_whole(self) -> None:
+        await self.telegram.until(lambda: self.telegram.shown("ann") == [REPLY], within=SECONDS)
+        await self.discord.until(lambda: self.discord.shown("ann") == [REPLY], within=SECONDS)
+        await self.slack.until(lambda: self._on_slack() == [REPLY], within=SECONDS)
+
+    def messages(self) -> list[str]:
+        """The platforms' own ids of what the bot has said to Ann."""
+        return [
+            *(str(message["message_id"]) for message in self.telegram.posted("ann")),
+            *(message.id for message in self.discord.written("ann")),
+            *(ts for ts, message in self.slack.direct("ann").messages.items() if message.get("user") == BOT),
+        ]
+
+    def replies(self) -> list[str]:
+        return [*self.telegram.shown("ann"), *self.discord.shown("ann"), *self._on_slack()]
+
+    def _on_slack(self) -> list[str]:
+        return [plain(text) for text in self.slack.shown("ann")]
+
+
+async def remembered(command: Command) -> dict[str, list[tuple[str, str]]]:
+    """Who said what in each conversation, as `trialogue memory export` has it."""
+    assert await command.ends("memory", "export") == 0, command.output
+    turns: dict[str, list[tuple[str, str]]] = {}
+    for line in command.output.splitlines():
+        entry = json.loads(line)
+        turns.setdefault(entry["conversation"], []).append((entry["turn"]["role"], entry["turn"]["text"]))
+    return turns
+
+
+def server_of(folder: Path) -> int:
+    """The process id of the embedded server whose files are in `folder`."""
+    [pid] = [
+        int(process.name)
+        for process in Path("/proc").iterdir()
+        if process.name.isdecimal() and _is_server(process, folder)
+    ]
+    return pid
+
+
+def _is_server(process: Path, folder: Path) -> bool:
+    try:
+        program = (process / "cmdline").read_bytes().partition(b" ")[0].partition(b"\0")[0]
+        return program.endswith((b"valkey-server", b"redis-server")) and (process / "cwd").readlink() == folder
+    except OSError:  # it has ended, or is another user's
+        return False
+
+
+@pytest.fixture
+async def town() -> AsyncIterator[Town]:
+    async with FakeTelegram() as telegram, FakeDiscord() as discord, FakeSlack() as slack:
+        yield Town(telegram, discord, slack)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+async def test_bot_killed_in_the_middle_of_a_reply_finishes_it_in_the_same_message(
+    command: Command, town: Town
+) -> None:
+    async with command.running(**town.settings, **SLOWLY) as (process, _):
+        await town.ask()
+        await town.until_each_grows()
+        process.kill()
+        await process.wait()
+    before = town.messages()
+    assert REPLY not in town.replies()
+    async with command.running(**town.settings):
+        await town.until_each_is_whole()
+    assert len(before) == 3
+    assert town.messages() == before
+    assert list((await remembered(command)).values()) == [PAIR] * 3
+
+
+async def test_message_accepted_before_a_kill_and_never_shown_is_answered_once(
+    command: Command, town: Town
+) -> None:
+    async with command.running(**town.settings, **SLOWLY) as (process, _):
+        with town.nothing_can_be_sent():
+            await town.ask()
+            await town.until_each_is_tried()
+            process.kill()
+            await process.wait()
+    assert town.messages() == []
+    async with command.running(**town.settings):
+        await town.until_each_is_whole()
+    assert len(town.messages()) == 3
+    assert list((await remembered(command)).values()) == [PAIR] * 3
+
+
+async def test_store_killed_in_the_middle_of_a_reply_comes_back_and_the_reply_goes_on(
+    command: Command, town: Town
+) -> None:
+    folder = command.folder / "data" / "redis"
+    async with command.running(**town.settings, **SLOWLY) as (process, _):
+        await town.ask()
+        await town.until_each_grows()
+        before, server = town.messages(), server_of(folder)
+        os.kill(server, signal.SIGKILL)
+        assert REPLY not in town.replies()
+        await town.until_each_is_whole()
+        assert process.returncode is None
+        assert server_of(folder) != server
+    assert town.messages() == before
+    assert not [secret for secret in town.secrets if secret in command.output]
+    assert list((await remembered(command)).values()) == [PAIR] * 3

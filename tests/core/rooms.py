@@ -1,0 +1,128 @@
+"""A room that shows what it is told to, engines that can be foreseen, and a worker, for tests of a turn's life."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from core.answer import Deliver
+from core.dialogue import Dialogue, DialogueSettings
+from core.engine.engine import Delta, Engine, Message, Params
+from core.engine.scripted import ScriptedEngine
+from core.errors import EngineError
+from core.store.store import Store
+from core.turns import Conversation, Event, Reply, Room, Speaker
+from core.worker import Worker, WorkerSettings
+
+ROOM = Room("test", "bot", {"chat": 1})
+TALK = Conversation.of(ROOM, "chat")
+ANN = Speaker("ann", "Ann")
+QUICK = WorkerSettings(retry_wait=0.0)
+
+
+def event(number: int, text: str = "", **change: object) -> Event:
+    message = Event(
+        id=f"test:bot:chat:{number}",
+        room=ROOM,
+        conversation=TALK,
+        speaker=ANN,
+        text=text or f"message {number}",
+        message=str(number),
+        at=float(number),
+    )
+    return replace(message, **change)  # type: ignore[arg-type]
+
+
+class Chat:
+    """A platform that shows a reply as one message. `texts` maps an event's id to what stands there now."""
+
+    def __init__(self, before: Callable[[str], Awaitable[None]] | None = None) -> None:
+        self.texts: dict[str, str] = {}
+        self.finished: list[str] = []
+        self._before = before
+        self._changed = asyncio.Condition()
+
+    async def deliver(self, event: Event, reply: Reply) -> None:
+        async for draft in reply:
+            if self._before is not None:
+                await self._before(draft.text)
+            await reply.showing(0, draft.text, len(draft.text), final=draft.final)
+            async with self._changed:
+                self.texts[event.id] = draft.text
+                if draft.final:
+                    self.finished.append(draft.text)
+                self._changed.notify_all()
+            await reply.shown(0, f"message-{event.id}")
+
+    async def until(self, predicate: Callable[["Chat"], bool]) -> None:
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(lambda: predicate(self))
+
+    async def until_finished(self, count: int) -> list[str]:
+        await self.until(lambda chat: len(chat.finished) >= count)
+        return self.finished
+
+
+class Mirror:
+    """An engine that answers with what it was asked: the roles and texts of its prompt."""
+
+    name = "mirror"
+    context = 100
+    fingerprint = "words"
+    continues = True
+
+    def count(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.text.split()) for message in messages)
+
+    @asynccontextmanager
+    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
+        async def deltas() -> AsyncIterator[Delta]:
+            yield Delta(" | ".join(f"{message.role}: {message.text}" for message in messages), finish="stop")
+
+        yield deltas()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Broken(Mirror):
+    """An engine that fails after `text`."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @asynccontextmanager
+    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
+        async def deltas() -> AsyncIterator[Delta]:
+            if self._text:
+                yield Delta(self._text)
+            raise EngineError("out of order")
+
+        yield deltas()
+
+
+@asynccontextmanager
+async def working(
+    store: Store,
+    deliver: Deliver | Mapping[str, Deliver],
+    engine: Engine | None = None,
+    settings: WorkerSettings = QUICK,
+    dialogue: DialogueSettings | None = None,
+) -> AsyncIterator[Worker]:
+    """A worker that is cancelled, not drained, at the end: as good as killed. `deliver` is for the platform
+    "test", or for several by name."""
+    engine = engine or ScriptedEngine()
+    dialogue = dialogue or DialogueSettings(persona="Be kind.", window=5000)
+    delivers = deliver if isinstance(deliver, Mapping) else {"test": deliver}
+    worker = Worker(store, Dialogue(engine, dialogue), delivers, settings)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(engine.run()), group.create_task(worker.run())]
+        try:
+            yield worker
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def remembered(store: Store) -> list[str]:
+    return [turn.text for turn in await store.memory.turns(TALK, 100)]
