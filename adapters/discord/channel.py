@@ -6,11 +6,10 @@ Knows nothing of replies and their parts. For interactions there is `adapters.di
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from adapters.delivery import Limited, MessageGone, Unavailable
+from adapters.delivery import Limited, MessageGone, Unavailable, beside
 from adapters.discord.markup import LIMIT, render, size
 from adapters.discord.rest import Rejected, Rest
 from core.errors import Refused
@@ -120,19 +119,8 @@ class RoomChannel:
         referred = (message.get("message_reference") or {}).get("message_id")
         return referred in {None, self._asked}
 
-    @asynccontextmanager
-    async def typing(self) -> AsyncIterator[None]:
-        failed: Exception | None = None
-        async with asyncio.TaskGroup() as group:
-            renewal = group.create_task(self._type_for_ever(), name="typing")
-            try:
-                yield
-            except Exception as exc:  # noqa: BLE001 - raised below, where the group does not wrap it
-                failed = exc
-            finally:
-                renewal.cancel()
-        if failed is not None:
-            raise failed
+    def typing(self) -> AbstractAsyncContextManager[None]:
+        return beside(self._type_for_ever())
 
     async def _type_for_ever(self) -> None:
         while True:

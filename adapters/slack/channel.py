@@ -4,14 +4,14 @@ A message carries its key as metadata, so that one whose sending was cut off can
 idempotent send.
 """
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
+from adapters.delivery import beside
 from adapters.slack.client import FAILURES, error_of, translated
 from adapters.slack.events import Address
 from adapters.slack.history import PAGE, read_page
@@ -93,24 +93,10 @@ class SlackChannel:
         )
         return None
 
-    @asynccontextmanager
-    async def typing(self) -> AsyncIterator[None]:
+    def typing(self) -> AbstractAsyncContextManager[None]:
         if self._address.thread is None:
-            yield
-            return
-        failed: Exception | None = None
-        async with asyncio.TaskGroup() as group:
-            status = group.create_task(
-                self._statuses.show(self._address.channel, self._address.thread), name="status"
-            )
-            try:
-                yield
-            except Exception as exc:  # noqa: BLE001 - raised again outside of the group, which would wrap it
-                failed = exc
-            finally:
-                status.cancel()
-        if failed is not None:
-            raise failed
+            return nullcontext()
+        return beside(self._statuses.show(self._address.channel, self._address.thread))
 
     async def _post(self, key: str, **content: Any) -> str:
         # Neither `link_names` nor `parse`: a name that the model writes calls nobody.

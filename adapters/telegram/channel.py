@@ -6,14 +6,13 @@ what stands in the old chat cannot be edited any more, and is sent anew in the n
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from telegram import LinkPreviewOptions, Message, ReplyParameters  # noqa: TID251
 from telegram.constants import ChatAction  # noqa: TID251
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, TelegramError  # noqa: TID251
 
-from adapters.delivery import Limited, MessageGone, Unavailable
+from adapters.delivery import Limited, MessageGone, Unavailable, beside
 from adapters.telegram.client import Client, FloodControl, Unreached
 from adapters.telegram.events import message_id
 from adapters.telegram.homes import Homes
@@ -93,19 +92,8 @@ class TelegramChannel:
         """Telegram lets no bot read back what stands in a chat."""
         return None
 
-    @asynccontextmanager
-    async def typing(self) -> AsyncIterator[None]:
-        failed: Exception | None = None
-        async with asyncio.TaskGroup() as group:
-            renewal = group.create_task(self._type_for_ever(), name="typing")
-            try:
-                yield
-            except Exception as exc:  # noqa: BLE001 - raised below, where the group does not wrap it
-                failed = exc
-            finally:
-                renewal.cancel()
-        if failed is not None:
-            raise failed
+    def typing(self) -> AbstractAsyncContextManager[None]:
+        return beside(self._type_for_ever())
 
     async def _type_for_ever(self) -> None:
         while True:
