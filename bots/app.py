@@ -113,18 +113,27 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
 
 async def _listen(adapter: Adapter, store: Store, bot: Bot, deliver: dict[str, Deliver], report: Report) -> None:
     """One adapter's life. One that stops listening by itself (the person left the terminal) ends the bot."""
+
+    def refused(exc: Refused) -> None:
+        bot.refused.append(exc)
+        report(f"{exc.platform}: {exc.why}. {exc.fix}")
+        if bot.refused_all:
+            bot.stop()
+
     try:
         async with _entered(adapter):
             deliver[adapter.platform] = adapter.deliver
             bot.started(adapter.platform)
             report(f"{adapter.platform}: listening")
-            await adapter.listen(store.inbox)
+            try:
+                await adapter.listen(store.inbox)
+            except Refused as exc:
+                del deliver[adapter.platform]  # what waits is kept for the next start
+                refused(exc)
+                await asyncio.Event().wait()  # the replies under way are still brought to their rooms
         bot.stop()
     except Refused as exc:
-        bot.refused.append(exc)
-        report(f"{exc.platform}: {exc.why}. {exc.fix}")
-        if bot.refused_all:
-            bot.stop()
+        refused(exc)
     finally:
         deliver.pop(adapter.platform, None)
         bot.started(adapter.platform)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bots import build, doctor, memory, wizard
+from bots import build, disk, doctor, memory, wizard
 from bots.app import Plan, run_until_signal
 from bots.errors import clear_errors
 from bots.settings import BadSettings, Settings, load
@@ -29,8 +29,8 @@ cli = typer.Typer(
 cli.add_typer(memory.cli, name="memory")
 console = Console(stderr=True, highlight=False)
 
-# Libraries that tell, at their info level, of every connection and request.
-_CHATTY = ("aiohttp", "discord", "httpx", "openai", "slack_bolt", "slack_sdk", "telegram", "uvicorn")
+CHATTY = ("aiohttp", "discord", "httpx", "markdown_it", "openai", "slack_bolt", "slack_sdk", "telegram", "uvicorn")
+"""Libraries that tell, below their warnings, of every connection, request or line of a message."""
 
 
 T = TypeVar("T")
@@ -103,10 +103,7 @@ def main() -> None:
 
 
 async def _serve(settings: Settings, platforms: tuple[str, ...], *, address: tuple[str, int] | None) -> None:
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise BadSettings(f"data_dir {settings.data_dir} cannot be made: {exc.strerror}") from None
+    await asyncio.to_thread(disk.prepare, settings.data_dir)
     async with open_store(build.store_settings(settings)) as store:
         with _progress() as progress:
             engine = await build.engine(settings, progress)
@@ -150,5 +147,5 @@ def _log(level: str) -> None:
         datefmt="[%X]",
         handlers=[RichHandler(console=console, show_path=False)],
     )
-    for name in _CHATTY:
+    for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

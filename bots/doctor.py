@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters import Finding
-from bots import build
+from bots import build, disk
 from bots.settings import Settings
+from core.engine.engine import Engine, Message, Params
 from core.errors import CoreError
 from core.store.store import open_store
 
@@ -58,11 +58,9 @@ async def _disk(folder: Path) -> list[Finding]:
 
 def _look_at_disk(folder: Path) -> Finding:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"\0" * 65536)
-    except OSError as exc:
-        return Finding(False, f"cannot write to {folder}: {exc.strerror}", "Set data_dir to a folder of yours.")
+        disk.prepare(folder)
+    except disk.Unwritable as exc:
+        return Finding(False, exc.why, exc.fix)
     free = shutil.disk_usage(folder).free
     what = f"{folder}: {free / 1024**3:.1f} GiB free"
     if free < _ENOUGH_DISK:
@@ -78,7 +76,21 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 async def _model(settings: Settings) -> list[Finding]:
     engine = await build.engine(settings, lambda _what, _share: None)
+    if settings.model.url is not None:
+        await _answers(engine)
     return [Finding(True, f"{engine.name}: {engine.context} tokens of context")]
+
+
+async def _answers(engine: Engine) -> None:
+    """Only an answer tells that a server is there, has the model and takes our key."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(engine.run(), name="engine")
+            async with engine.generate([Message("user", "Hello")], Params(max_tokens=1)) as deltas:
+                await anext(deltas, None)
+            running.cancel()
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
 
 
 async def _platform(platform: str, settings: Settings) -> list[Finding]:

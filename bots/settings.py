@@ -48,7 +48,7 @@ def _url(*schemes: str) -> AfterValidator:
     def check(url: str) -> str:
         if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
             raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        return url.rstrip("/")
+        return url
 
     return AfterValidator(check)
 
@@ -68,7 +68,8 @@ def _token(token: SecretStr) -> SecretStr:
     return SecretStr(value)
 
 
-HttpUrl = Annotated[str, _url("http", "https")]
+# A path is added to it. The gateway's address is connected to as it is.
+HttpUrl = Annotated[str, _url("http", "https"), AfterValidator(lambda url: url.rstrip("/"))]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 NoSecret = SecretStr("")
 

@@ -35,14 +35,17 @@ _TRIES_AT_START = 4
 class DiscordAdapter:
     """One bot account. Enter it before `listen` and `deliver`; `bot`, the account's id, is known then.
 
-    Entering raises `Refused` for a token that Discord does not know.
+    Entering raises `Refused` for a token that Discord does not know. `pace` is how often the bot may speak.
     """
 
     platform = "discord"
 
-    def __init__(self, settings: DiscordSettings, fleet: Fleet, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self, settings: DiscordSettings, fleet: Fleet, *, patience: Patience | None = None, pace: Pace = PACE
+    ) -> None:
         self._settings = settings
         self._fleet = fleet
+        self._pace = pace
         self._patience = patience or Patience()
         self._rest = Rest(settings)
         self._account: Account | None = None
@@ -55,7 +58,7 @@ class DiscordAdapter:
         except BaseException:
             await self._rest.close()
             raise
-        self._planner = Planner(f"discord/{self.bot}", PACE, self._fleet)
+        self._planner = Planner(f"discord/{self.bot}", self._pace, self._fleet)
         return self
 
     async def __aexit__(

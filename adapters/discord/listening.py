@@ -28,6 +28,23 @@ log = logging.getLogger(__name__)
 
 _CLOSE_WITHIN = 2.0
 
+
+class _OnlyWhat(logging.Filter):
+    """discord.py tells of each lost connection with a traceback, and what ends one may quote a message. What kind
+    of error it was and when it tries again is all that an operator needs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[0] is not None:
+            record.msg, record.args = f"{record.getMessage()}: {record.exc_info[0].__name__}", ()
+            record.exc_info, record.exc_text = None, None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+# A filter is only asked by the logger that it was added to, not by those below it.
+for _name in ("discord.client", "discord.gateway", "discord.state"):
+    logging.getLogger(_name).addFilter(_OnlyWhat())
+
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
 _REFUSED = {
     4004: ("the gateway does not accept the token", RESET_TOKEN),

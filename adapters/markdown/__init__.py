@@ -5,6 +5,6 @@ Knows no platform. Each adapter renders the tree in its own form, and says how l
 
 from adapters.markdown.healing import heal
 from adapters.markdown.pieces import Piece, cut
-from adapters.markdown.tree import parse, plain, text_of
+from adapters.markdown.tree import parse, plain, text_of, tokens
 
-__all__ = ["Piece", "cut", "heal", "parse", "plain", "text_of"]
+__all__ = ["Piece", "cut", "heal", "parse", "plain", "text_of", "tokens"]

@@ -4,17 +4,22 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 _BREAKS = {"softbreak", "hardbreak"}
 _LEAVES = {"text", "code_inline", "code_block", "fence"}
 _LINES = {"paragraph", "heading", "code_block", "fence", "tr", "hr"}
 
+# Levels of the tree; a list takes two for each of its own. markdown-it leaves out whatever lies deeper.
+_DEEPEST = 50
+
 
 @cache
-def _parser() -> MarkdownIt:
+def _parser(*without: str) -> MarkdownIt:
     # Without HTML: a model's <b> is text like any other, so no renderer has to make it harmless.
-    return MarkdownIt("commonmark", {"html": False, "linkify": True}).enable(["table", "strikethrough", "linkify"])
+    options = {"html": False, "linkify": True, "maxNesting": _DEEPEST}
+    return MarkdownIt("commonmark", options).enable(["table", "strikethrough", "linkify"]).disable(without)
 
 
 @lru_cache(maxsize=32)  # a piece is measured, rendered and sent: the same source, several times in a row
@@ -22,9 +27,17 @@ def parse(source: str) -> SyntaxTreeNode:
     """The tree of `source`: CommonMark with tables, strikethrough and bare links; raw HTML is text.
 
     A bare or `<angled>` link is a node "link" with `node.info == "auto"`. The tree is shared between callers: it
-    must not be changed.
+    must not be changed. Where lists and quotes are nested too deep to be read, their marks are text as well.
     """
-    return SyntaxTreeNode(_parser().parse(source))
+    return SyntaxTreeNode(tokens(source))
+
+
+def tokens(source: str, *, without: tuple[str, ...] = ()) -> list[Token]:
+    """`parse`, as markdown-it's flat list, which is the caller's own; `without` are its rules to leave out."""
+    found = _parser(*without).parse(source)
+    if any(token.level >= _DEEPEST - 1 for token in found):
+        found = _parser("list", "blockquote", *without).parse(source)
+    return found
 
 
 def plain(source: str) -> str:

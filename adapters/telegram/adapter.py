@@ -50,13 +50,22 @@ class TelegramAdapter:
     """One bot account. Enter it before `listen` and `deliver`; `bot`, the account's id, is known then.
 
     Entering raises `Refused` for a token that Telegram does not know. `routes` is empty when polling.
+    `private_pace` is how often the bot may speak in private chats and altogether.
     """
 
     platform = "telegram"
 
-    def __init__(self, settings: TelegramSettings, fleet: Fleet, *, waits: Waits | None = None) -> None:
+    def __init__(
+        self,
+        settings: TelegramSettings,
+        fleet: Fleet,
+        *,
+        waits: Waits | None = None,
+        private_pace: Pace = PRIVATE_PACE,
+    ) -> None:
         self._settings = settings
         self._fleet = fleet
+        self._private_pace = private_pace
         self._waits = waits or Waits()
         self._connection = Connection()
         self._client = Client(settings.token, settings.server, self._connection)
@@ -77,7 +86,7 @@ class TelegramAdapter:
             await self._connection.shutdown()
             raise
         self._planner = Planner(
-            f"telegram/{self.bot}", PRIVATE_PACE, self._fleet, in_doubt=self._settings.in_doubt
+            f"telegram/{self.bot}", self._private_pace, self._fleet, in_doubt=self._settings.in_doubt
         )
         return self
 
@@ -111,7 +120,7 @@ class TelegramAdapter:
             # A reply that goes on after a takeover has quoted the message already.
             reply_to=None if reply.parts else address.reply_to,
         )
-        pace = PRIVATE_PACE if channel.chat > 0 else GROUP_PACE
+        pace = self._private_pace if channel.chat > 0 else GROUP_PACE
         await self._planner.show(reply, channel, room=str(channel.chat), pace=pace)
 
     async def _who_we_are(self) -> str:
