@@ -183,7 +183,10 @@ class Inbox(Protocol):
 
     def watch(self, conversation: Conversation) -> AbstractAsyncContextManager[AsyncIterator[Shown]]:
         """What `showing` records in this conversation: the latest first, if one is under way, then each change,
-        from any process. Changes that nobody waited for are skipped."""
+        from any process. Changes that nobody waited for are skipped.
+
+        Iterating raises `StoreUnavailable` when the end of a reply was missed: `turns` has it.
+        """
         ...
 
     async def turns(self, conversation: Conversation, last: int) -> list[Turn]:

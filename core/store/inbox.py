@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
-from core.errors import Overloaded
+from core.errors import Overloaded, StoreUnavailable
 from core.store.channels import Channels
 from core.store.client import Client
 from core.store.keys import conversation_id
@@ -99,14 +99,19 @@ class StoreInbox:
             yield shown
 
     async def _changes(self, conversation: Conversation, changes: "_Changes") -> AsyncGenerator[Shown, None]:
+        unfinished = ""  # the event whose reply was last seen being written
         while True:
+            while (shown := changes.next()) is not None:
+                unfinished = "" if shown.final else shown.event
+                yield shown
             if changes.may_be_missing:
                 changes.may_be_missing = False
                 for record in await self._under_way(conversation):
-                    changes.add(record)
-            while (shown := changes.next()) is not None:
-                yield shown
-            await changes.wait()
+                    changes.add_unless_newer(record)
+                if unfinished and not changes.has(unfinished):
+                    raise StoreUnavailable(f"the end of the answer to {unfinished} was not seen")
+            else:
+                await changes.wait()
 
     async def _under_way(self, conversation: Conversation) -> list[bytes]:
         reply = self._keys.conversation("r", conversation)
@@ -144,6 +149,15 @@ class _Changes:
         if len(self._newest) > _UNSEEN_CHANGES:
             del self._newest[next(iter(self._newest))]
         self._any.set()
+
+    def add_unless_newer(self, record: bytes) -> None:
+        """What was looked up is older than what came by the channel meanwhile."""
+        showing = decode_showing(record)
+        if (showing.event, showing.part) not in self._newest:
+            self.add(record)
+
+    def has(self, event: str) -> bool:
+        return any(of == event for of, _ in self._newest)
 
     def reset(self) -> None:
         """Channels were interrupted: what was shown meanwhile must be looked up."""

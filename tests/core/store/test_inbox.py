@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
-from core.errors import Overloaded
+from core.errors import Overloaded, StoreUnavailable
 from core.store.client import StoreSettings
 from core.store.inbox import MAILBOX
 from core.store.scripts import ScriptName
@@ -144,6 +146,29 @@ async def test_a_slow_watcher_skips_changes_and_no_part(store: Store) -> None:
         while not seen[-1].final:
             seen.append(await anext(others))
         assert {shown.part: shown.text for shown in seen} == {0: "abc", 1: "d"}
+
+
+async def test_a_watcher_that_missed_the_end_of_a_reply_is_told(
+    store: Store, store_settings: StoreSettings
+) -> None:
+    await accept(store, an_event())
+    claim = await take(store)
+    await store.claims.showing(claim, 0, "one", 3, final=False)
+    async with open_store(store_settings) as elsewhere, elsewhere.inbox.watch(CONVERSATION) as changes:
+        assert not (await anext(changes)).final
+        async with Redis.from_url(store_settings.url) as connected:
+            redis: Any = connected
+            await redis.execute_command("ACL", "SETUSER", "default", "-subscribe")
+            try:
+                await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                await store.claims.showing(claim, 0, "one two", 7, final=True)
+                await complete(store, claim, "one two")
+                await store.claims.delivered(claim)
+            finally:
+                await redis.execute_command("ACL", "SETUSER", "default", "+subscribe")
+        with pytest.raises(StoreUnavailable, match="was not seen"):
+            await anext(changes)
+        assert (await elsewhere.inbox.turns(CONVERSATION, 1))[0].text == "one two"
 
 
 async def test_a_watcher_of_another_conversation_sees_nothing(store: Store) -> None:
