@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import os
+import select
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,6 +54,8 @@ async def _read(fd: int, readable: asyncio.Event | None = None) -> AsyncIterator
         if readable is not None:
             await readable.wait()
             readable.clear()
+            if not select.select([fd], [], [], 0)[0]:
+                continue  # the loop told it twice of the same bytes, and a read would hold up everything
         if not (chunk := os.read(fd, _CHUNK)):
             return
         yield chunk

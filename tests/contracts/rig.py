@@ -12,8 +12,8 @@ from adapters import Adapter
 Replies = Callable[[list[str]], bool]
 
 
-class DirectRig(Protocol):
-    """A platform on which a person talks to the bot alone."""
+class AloneRig(Protocol):
+    """A place where one person talks to the bot."""
 
     adapter: Adapter
 
@@ -27,10 +27,6 @@ class DirectRig(Protocol):
         """A direct message; returns the platform's id of it."""
         ...
 
-    async def redeliver(self, message_id: str) -> None:
-        """The platform delivers that message once more."""
-        ...
-
     async def replies(self, *, person: str | None = None, room: str | None = None) -> list[str]:
         """What the bot's messages there read now, oldest first."""
         ...
@@ -38,6 +34,14 @@ class DirectRig(Protocol):
     async def until_replies(
         self, predicate: Replies, *, person: str | None = None, room: str | None = None
     ) -> list[str]: ...
+
+
+class DirectRig(AloneRig, Protocol):
+    """A platform on which several people talk to the bot, each alone."""
+
+    async def redeliver(self, message_id: str) -> None:
+        """The platform delivers that message once more."""
+        ...
 
 
 class Rig(DirectRig, Protocol):

@@ -8,15 +8,22 @@ from core import notices
 from core.engine.scripted import ScriptedEngine
 from core.store.store import Store
 from tests.contracts.discord_rig import DiscordRig
-from tests.contracts.rig import DirectRig, Rig
+from tests.contracts.rig import AloneRig, DirectRig, Rig
 from tests.contracts.slack_rig import SlackRig
 from tests.contracts.telegram_rig import TelegramRig
+from tests.contracts.terminal_rig import TerminalRig
 from tests.contracts.web_rig import WebRig
 from tests.running import running
 
 GROUPS = [DiscordRig, SlackRig, TelegramRig]
 ECHO = ScriptedEngine
 SLOW = 0.05  # seconds a word: long enough for something to happen in the middle of a reply
+
+
+@pytest.fixture(params=[*GROUPS, WebRig, TerminalRig], ids=lambda rig: rig.__name__)
+async def alone(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[AloneRig]:
+    async with request.param(store) as rig:
+        yield rig
 
 
 @pytest.fixture(params=[*GROUPS, WebRig], ids=lambda rig: rig.__name__)
@@ -35,10 +42,10 @@ def said(text: str) -> str:
     return f"You said: {text}"
 
 
-async def test_direct_message_is_answered(direct: DirectRig, store: Store) -> None:
-    async with running(direct.adapter, store=store, engine=ECHO()):
-        await direct.direct("hello there")
-        await direct.until_replies(lambda texts: texts == [said("hello there")], person="ann")
+async def test_direct_message_is_answered(alone: AloneRig, store: Store) -> None:
+    async with running(alone.adapter, store=store, engine=ECHO()):
+        await alone.direct("hello there")
+        await alone.until_replies(lambda texts: texts == [said("hello there")], person="ann")
 
 
 async def test_redelivered_message_is_answered_once(direct: DirectRig, store: Store) -> None:
@@ -52,11 +59,11 @@ async def test_redelivered_message_is_answered_once(direct: DirectRig, store: St
         assert await direct.replies(person="ann") == [said("once"), said("after")]
 
 
-async def test_two_messages_at_once_are_answered_in_order(direct: DirectRig, store: Store) -> None:
-    async with running(direct.adapter, store=store, engine=ECHO()):
-        await direct.direct("first")
-        await direct.direct("second")
-        await direct.until_replies(lambda texts: texts == [said("first"), said("second")], person="ann")
+async def test_two_messages_at_once_are_answered_in_order(alone: AloneRig, store: Store) -> None:
+    async with running(alone.adapter, store=store, engine=ECHO()):
+        await alone.direct("first")
+        await alone.direct("second")
+        await alone.until_replies(lambda texts: texts == [said("first"), said("second")], person="ann")
 
 
 async def test_two_conversations_at_once_do_not_mix(direct: DirectRig, store: Store) -> None:
