@@ -5,7 +5,6 @@ they accept meanwhile is on disk and answered at the next start), then everythin
 """
 
 import asyncio
-import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -22,8 +21,6 @@ from core.engine.engine import Engine
 from core.errors import Refused
 from core.store.store import Store
 from core.worker import Worker, WorkerSettings
-
-log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 3.5
 """How long replies may take to end at a stop; with closing, the whole stop stays under five seconds."""

@@ -5,7 +5,6 @@ from above, and leaves the last word to the server.
 """
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -18,8 +17,6 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from core.engine.engine import Delta, Message, Params
 from core.errors import EngineError, EngineStopped, Overloaded, PromptTooLong
-
-log = logging.getLogger(__name__)
 
 # What servers say instead of OpenAI's code `context_length_exceeded`: vLLM names the "maximum context length",
 # llama.cpp the "context size", others the "context window".

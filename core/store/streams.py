@@ -6,7 +6,6 @@ This module knows nothing of what an entry means, nor how it ends.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from core.errors import StoreUnavailable
 from core.store import keys
 from core.store.background import Background
 from core.store.client import Client
-
-log = logging.getLogger(__name__)
 
 GROUP, CONSUMER = "workers", "worker"
 _LONGEST_BLOCK = 2.0

@@ -1,6 +1,7 @@
 """Settings: where they come from, what is refused, and that no value is ever shown."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def test_the_fixed_names_are_there() -> None:
         model.name model.url model.delay persona
     """
     assert set(fixed.split()) <= set(known_keys())
+
+
+def test_readme_lists_every_key() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    listed = {name.split(".")[-1] for name in re.findall(r"`([a-z_.]+)`", readme)}
+    assert {key.split(".")[-1] for key in known_keys()} <= listed
 
 
 @pytest.mark.parametrize(
