@@ -1,12 +1,12 @@
 """Turns and memory in, text out. No torch, no Redis, no platform."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from core import notices
-from core.engine.engine import Delta, Engine, Message, Params
+from core.engine.engine import Caller, Completion, Engine, Message, Params
 from core.prompt import Prompt, build
 from core.turns import Event, Turn
 
@@ -45,30 +45,40 @@ class Dialogue:
         """The length of one turn in tokens, with what the chat template puts around it."""
         return self._engine.count([Message("user" if role == "user" else "assistant", text)])
 
-    def prompt(self, event: Event, window: Sequence[Turn], *, persona: str | None, summary: str = "") -> Prompt:
-        """What the engine is asked to answer `event`. Raises `PromptTooLong`."""
+    def prompt(
+        self,
+        event: Event,
+        window: Sequence[Turn],
+        *,
+        persona: str | None,
+        summary: str = "",
+        within: int | None = None,
+    ) -> Prompt:
+        """What the engine is asked to answer `event`, in at most `within` tokens where that is given. Raises
+        `PromptTooLong`."""
         now = f"It is {datetime.now(UTC):%A, %d %B %Y, %H:%M} UTC." if self._settings.tell_time else ""
-        return build(
+        prompt = build(
             window,
             event.text,
             persona=self._settings.persona if persona is None else persona,
             summary=summary,
             now=now,
             count=self._engine.count,
-            budget=self._budget,
+            budget=self._budget if within is None else min(self._budget, within),
         )
+        user = f"{event.room.platform}:{event.speaker.id}"
+        return replace(prompt, caller=Caller(user, str(event.conversation)))
 
-    def answer(self, prompt: Prompt, *, so_far: str = "") -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+    def answer(self, prompt: Prompt, *, so_far: str = "") -> AbstractAsyncContextManager[Completion]:
         """The answer while it is made. `so_far` is its beginning, when another worker has written one already:
         only what comes after it is yielded (the engine must be able to continue). It counts as a part of the
         answer's length."""
         params = self._settings.params
-        most = min(params.max_tokens, self._engine.context - prompt.tokens)
-        if not so_far:
-            return self._engine.generate(prompt.messages, replace(params, max_tokens=max(1, most)))
-        most -= self.count("assistant", so_far)
-        messages = (*prompt.messages, Message("assistant", so_far))
-        return self._engine.generate(messages, replace(params, max_tokens=max(1, most)))
+        messages, most = prompt.messages, min(params.max_tokens, self._engine.context - prompt.tokens)
+        if so_far:
+            messages = (*messages, Message("assistant", so_far))
+            most -= self.count("assistant", so_far)
+        return self._engine.generate(messages, replace(params, max_tokens=max(1, most)), prompt.caller)
 
     def notice(self, event: Event) -> str:
         """What we say ourselves to whatever is not for the model."""

@@ -3,6 +3,7 @@
     CoreError
     ├── Overloaded          a bounded queue is full; try again later
     ├── PromptTooLong       the message alone does not fit into the model's context
+    ├── InvalidParams       a completion was asked for in a way that makes no sense
     ├── EngineError         the model failed while it answered
     │   └── EngineStopped   the model is not running (any more)
     ├── ModelNotFound       there is no such model; says what to do
@@ -31,6 +32,10 @@ class PromptTooLong(CoreError):
     """The newest message does not fit into the model's context, even with no history at all."""
 
     reply = "That message is longer than I can read at once. Please send a shorter one."
+
+
+class InvalidParams(CoreError):
+    """A completion was asked for in a way that makes no sense. The text names the parameter and its limits."""
 
 
 class EngineError(CoreError):

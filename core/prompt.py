@@ -9,7 +9,7 @@ jumps, so far that about 60 % of the budget is used, and the next jump is many t
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.engine.engine import Message
+from core.engine.engine import NOBODY, Caller, Message
 from core.errors import PromptTooLong
 from core.turns import Turn
 
@@ -22,11 +22,13 @@ Count = Callable[[Sequence[Message]], int]
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What an engine is asked. `start` is the number of the first turn in it: where the window starts now, and
-    `None` when there is no earlier turn in it. `tokens` is its exact length by the engine's own count."""
+    `None` when there is no earlier turn in it. `tokens` is its exact length by the engine's own count, and
+    `caller` is whom the answer is for."""
 
     messages: tuple[Message, ...]
     start: int | None
     tokens: int
+    caller: Caller = NOBODY
 
 
 def build(

@@ -7,4 +7,4 @@ this once, when it is loaded with PyTorch, and only from the environment. What t
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")

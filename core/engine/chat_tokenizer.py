@@ -9,6 +9,11 @@ Two kinds of content are kept out of the rendering by marks that nobody can gues
   prompt's prefix would be lost; so the stored ids go in at the mark.
 - Special tokens' names in somebody's text ("<|im_end|>"). They are put back into plain text, and plain text is
   encoded without special tokens: no message can end its own turn or forge another's.
+
+Some byte-level vocabularies lack bytes that their training text did not have (SmolLM2's: six control characters
+and the code points of planes that Unicode has not assigned). A tokenizer leaves such a byte out without a word;
+here the character becomes U+FFFD, the replacement character, or a question mark where even that cannot be spelled.
+So does half of a surrogate pair, which is no text.
 """
 
 import hashlib
@@ -21,7 +26,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 
 from core.engine.engine import Message
 from core.errors import EngineError
@@ -68,6 +73,8 @@ class ChatTokenizer:
         self._whole = Tokenizer.from_str(rules)
         self._plain = Tokenizer.from_str(rules)
         self._plain.encode_special_tokens = True  # their names are text here
+        self._missing = _missing_bytes(self._whole)
+        self._replacement = "\ufffd" if self._missing.isdisjoint("\ufffd".encode()) else "?"
         self._short = lru_cache(_SHORT_TEXTS)(self._encode_plain)
         self._long = lru_cache(_LONG_TEXTS)(self._encode_plain)
 
@@ -106,7 +113,7 @@ class ChatTokenizer:
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         """Plain text by itself, without a template."""
-        return tuple(self._whole.encode(text, add_special_tokens=False).ids)
+        return tuple(self._whole.encode(self._spelled(text), add_special_tokens=False).ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a completion's tokens, without special ones."""
@@ -158,12 +165,20 @@ class ChatTokenizer:
             return ()
         return self._short(text) if len(text) <= _SHORT else self._long(text)
 
+    def _spelled(self, text: str) -> str:
+        """With the replacement character for each that has no tokens."""
+        lost = [letter for letter in set(text) if self._is_lost(letter)]
+        return text.translate(dict.fromkeys(map(ord, lost), self._replacement)) if lost else text
+
+    def _is_lost(self, letter: str) -> bool:
+        return "\ud800" <= letter <= "\udfff" or not self._missing.isdisjoint(letter.encode())
+
     def _encode_plain(self, text: str) -> tuple[int, ...]:
         if self._has_hard_borders:
             text = self._escaped.sub(lambda mark: self._special_names[int(mark[1])], text)
-            return tuple(self._plain.encode(text, add_special_tokens=False).ids)
+            return tuple(self._plain.encode(self._spelled(text), add_special_tokens=False).ids)
         text = self._escaped.sub(lambda mark: " ".join(self._special_names[int(mark[1])]), text)
-        return tuple(self._whole.encode(text, add_special_tokens=False).ids)
+        return tuple(self._whole.encode(self._spelled(text), add_special_tokens=False).ids)
 
     def _renders(self, messages: Sequence[Message]) -> bool:
         self._takes_system = True
@@ -189,6 +204,18 @@ class ChatTokenizer:
 
     def _mark_head(self, kind: str) -> str:
         return f"\ue000{self._nonce}{kind}"
+
+
+def _missing_bytes(tokenizer: Tokenizer) -> frozenset[int]:
+    """The bytes of UTF-8 that a byte-level vocabulary has no token for. Of another kind of vocabulary none: it has
+    an unknown token."""
+    if '"type":"ByteLevel"' not in tokenizer.to_str():
+        return frozenset()
+    each_byte = (*range(0x800), 0x800, *range(0x1000, 0x110000, 0x1000))  # as a first byte, or as a later one
+    text = "".join(map(chr, each_byte))
+    letters = normalizers.ByteLevel().normalize_str(text)  # one a byte, as the vocabulary has them
+    known = tokenizer.get_vocab(with_added_tokens=False)
+    return frozenset(byte for byte, letter in zip(text.encode(), letters, strict=True) if letter not in known)
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 _INCOMPLETE = "\ufffd"  # what decoders put in the place of bytes that are no character, or not one yet
+_MOST_TOKENS = 16  # in a row that can still become a character; one of UTF-8 has four bytes
 
 
 class Detokenizer:
@@ -15,6 +16,7 @@ class Detokenizer:
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
         self._decode = decode
         self._before: list[int] = []  # the tokens of the last piece that was handed out
+        self._before_length = 0  # of their text, decoded by themselves
         self._tokens: list[int] = []  # what came after it
 
     @property
@@ -25,10 +27,12 @@ class Detokenizer:
     def add(self, token_id: int) -> str:
         """The text that is final now and was not before."""
         self._tokens.append(token_id)
+        if self._is_no_text_for_long:
+            return ""
         piece = self._piece()
         if not piece or piece.endswith(_INCOMPLETE):
             return ""
-        self._before, self._tokens = self._tokens, []
+        self._hand_out()
         return piece
 
     def flush(self) -> str:
@@ -36,8 +40,18 @@ class Detokenizer:
         piece = self._piece()
         text = piece.rstrip(_INCOMPLETE)
         if text == piece:
-            self._before, self._tokens = self._before + self._tokens, []
+            self._hand_out()
         return text
 
+    @property
+    def _is_no_text_for_long(self) -> bool:
+        """Bytes that are no text are looked at whenever there are twice as many: the cost stays linear in them."""
+        held = len(self._tokens)
+        return held > _MOST_TOKENS and held & (held - 1) != 0
+
     def _piece(self) -> str:
-        return self._decode(self._before + self._tokens)[len(self._decode(self._before)) :]
+        return self._decode(self._before + self._tokens)[self._before_length :]
+
+    def _hand_out(self) -> None:
+        self._before, self._tokens = self._tokens, []
+        self._before_length = len(self._decode(self._before))

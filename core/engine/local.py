@@ -1,6 +1,6 @@
 """Runs a model in this process: asyncio outside, one model thread inside.
 
-The whole engine is three calls, visible in `LocalEngine.run`: schedule, run, commit. The scheduler and the
+The whole engine is three calls, visible in `LocalEngine._steps`: schedule, run, commit. The scheduler and the
 streams are touched on the event loop alone, and only `Runner.run` leaves it, so there are no locks. Whatever
 changes who runs (a new request, a cancelled one) takes effect between two steps, never during one.
 """
@@ -12,19 +12,20 @@ from collections.abc import AsyncIterator
 from collections.abc import Sequence as Row
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import torch
 
 from core.engine.chat_tokenizer import ChatTokenizer
-from core.engine.engine import Delta, Message, Params
+from core.engine.engine import NOBODY, Caller, Completion, Message, Params, Usage
 from core.engine.loading import Loaded
-from core.engine.runner import Outcome, Runner
-from core.engine.scheduler import Batch, Scheduler
+from core.engine.prepared import prepare
+from core.engine.runner import Outcome, Runner, Sampled
+from core.engine.scheduler import Batch, Scheduler, SchedulerSettings
 from core.engine.sequence import Sequence
 from core.engine.stream import Stream
-from core.errors import EngineError, EngineStopped, PromptTooLong
+from core.errors import EngineError, EngineStopped, InvalidParams, PromptTooLong
 
 log = logging.getLogger(__name__)
 
@@ -33,34 +34,32 @@ _MOST_CHARACTERS = 8  # of text in a token, on average over a prompt: twice what
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
-    """`prefill_chunk` is the most prompt tokens that one step reads, of all sequences together. `threads` is for
-    the model; `None` means one for each processor core that we may use."""
+    """`kv_cache_gb` is the memory for keys and values, in 10^9 bytes: of those that run and of those between
+    turns. `threads` is for the model; `None` means one for each processor core that we may use."""
 
-    max_running: int = 8
-    max_waiting: int = 256
-    prefill_chunk: int = 256
+    kv_cache_gb: float = 3.0
+    scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     threads: int | None = None
 
 
 class LocalEngine:
-    """A loaded model that answers several conversations at once."""
+    """A loaded model that answers many conversations at once."""
 
     continues = True
 
     def __init__(self, loaded: Loaded, settings: LocalSettings = LocalSettings()) -> None:
+        """Takes the model out of `loaded` and makes it ready, which blocks for seconds: call it in a thread."""
         self.name = loaded.name
-        self.context = loaded.context
         self._chat = ChatTokenizer(loaded.tokenizer)
         self.fingerprint = self._chat.fingerprint
-        self._model = loaded.model
         self._end_of_turn = loaded.end_of_turn
         self._settings = settings
-        self._scheduler = Scheduler(
-            max_running=settings.max_running,
-            max_waiting=settings.max_waiting,
-            prefill_chunk=settings.prefill_chunk,
-        )
-        self._streams: dict[int, Stream] = {}  # by the sequence's number
+        running = settings.scheduler.max_running
+        self._prepared = prepare(loaded, kv_cache_gb=settings.kv_cache_gb, max_running=running)
+        self.context = self._prepared.context
+        self._scheduler = Scheduler(settings.scheduler, self._prepared.places())
+        self._last_thread: ThreadPoolExecutor | None = None
+        self._requests: dict[int, _Request] = {}  # by the numbers of their sequences
         self._numbers = count(1)
         self._work = asyncio.Event()
         self._stopped = False
@@ -74,84 +73,142 @@ class LocalEngine:
         return self._chat.count(messages)
 
     @asynccontextmanager
-    async def generate(self, messages: Row[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
+    async def generate(
+        self, messages: Row[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
         """See `Engine.generate`. What comes before `run` was started waits for it."""
         if self._stopped:
             raise EngineStopped("the model was stopped")
+        if not messages:
+            raise InvalidParams("the prompt is empty")
         if (length := self.count(messages)) >= self.context:
             raise PromptTooLong(f"the prompt has {length} tokens, and the model reads {self.context}")
-        sequence = self._sequence(self._chat.encode(messages), params)
-        stream = Stream(self._chat.decode, (*params.stop, *self._chat.stops))
-        self._scheduler.add(sequence)
-        self._streams[sequence.number] = stream
-        self._work.set()
+        prompt = self._chat.encode(messages)
+        request = self._request(prompt, params, caller)
         try:
-            yield stream
+            for sequence in request.sequences:
+                self._scheduler.add(sequence)
+                self._requests[sequence.number] = request
+            self._work.set()
+            yield request.stream
         finally:
-            self._remove(sequence.number)
-
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        model_thread = ThreadPoolExecutor(1, thread_name_prefix="model", initializer=self._set_threads)
-        runner = Runner(self._model)
-        self._stopped = False
-        try:
-            while True:
-                await self._work.wait()
-                if not (batch := self._scheduler.schedule()):
-                    self._work.clear()
-                    continue
-                outcomes = await loop.run_in_executor(model_thread, runner.run, batch)
-                self._commit(batch, outcomes)
-        finally:
-            self._stop()
-            model_thread.shutdown(wait=False)  # a step that is under way ends by itself
-
-    def _sequence(self, prompt: tuple[int, ...], params: Params) -> Sequence:
-        room = min(params.max_tokens, self.context - len(prompt))
-        return Sequence(next(self._numbers), prompt, params, room=max(1, room))
-
-    def _commit(self, batch: Batch, outcomes: Row[Outcome]) -> None:
-        for chunk, outcome in zip(batch.chunks, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                self._fail(chunk.number, outcome)
-        sampled = [None if isinstance(outcome, Exception) else outcome for outcome in outcomes]
-        for sequence in self._scheduler.commit(batch, sampled):
-            if self._is_over(sequence, self._streams[sequence.number]):
+            for sequence in request.sequences:
                 self._remove(sequence.number)
 
-    def _is_over(self, sequence: Sequence, stream: Stream) -> bool:
-        """Hands the newest token to the reader. True: it was the last one."""
-        token_id = sequence.completion[-1]
-        if token_id in self._end_of_turn:
-            stream.finish("stop")
-            return True
-        if stream.add(token_id):
-            return True
-        if sequence.full:
-            stream.finish("length")
-        return sequence.full
+    async def run(self) -> None:
+        self._stopped = False
+        if self._last_thread is not None:
+            await asyncio.to_thread(self._last_thread.shutdown)
+        self._last_thread = thread = ThreadPoolExecutor(
+            1, thread_name_prefix="model", initializer=self._set_threads
+        )
+        try:
+            await self._steps(thread)
+        finally:
+            self._stop()
+            thread.shutdown(wait=False)  # a step that is under way ends by itself
 
-    def _fail(self, number: int, cause: Exception) -> None:
-        """Ends one sequence; the others go on. It may have been cancelled during the step."""
-        if (stream := self._streams.get(number)) is None:
+    async def _steps(self, thread: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        runner = Runner(self._prepared.model)
+        while True:
+            await self._work.wait()
+            if not (batch := self._scheduler.schedule()):
+                self._work.clear()
+                continue
+            try:
+                outcomes = await loop.run_in_executor(thread, runner.run, batch)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001  even what would end a thread
+                runner = Runner(self._prepared.model)
+                self._begin_anew(error)
+            else:
+                self._commit(batch, outcomes)
+
+    def _request(self, prompt: tuple[int, ...], params: Params, caller: Caller) -> "_Request":
+        room = max(1, min(params.max_tokens, self.context - len(prompt)))
+        first = next(self._numbers)
+        others = range(1, params.candidates)
+        sequences = (
+            Sequence(first, prompt, params, room, caller),
+            *(Sequence(next(self._numbers), prompt, params, room, caller, other, first) for other in others),
+        )
+        stream = Stream(
+            self._chat.decode,
+            (*params.stop, *self._chat.stops),
+            candidates=params.candidates,
+            place=lambda: self._scheduler.place_in_line(first),
+            estimate=lambda: self._scheduler.estimate(first),
+        )
+        return _Request(stream, sequences)
+
+    def _commit(self, batch: Batch, outcomes: Row[Outcome]) -> None:
+        sampled: dict[int, Sampled] = {}
+        for chunk, outcome in zip(batch.chunks, outcomes, strict=True):
+            if isinstance(outcome, Sampled):
+                sampled[chunk.number] = outcome
+            elif outcome is not None:
+                self._fail(chunk.number, outcome)
+        tokens = [sampled[chunk.number].token_ids if chunk.number in sampled else None for chunk in batch.chunks]
+        for sequence, _ in self._scheduler.commit(batch, tokens):
+            if self._is_over(sequence, sampled[sequence.number]):
+                self._remove(sequence.number)
+
+    def _is_over(self, sequence: Sequence, sampled: Sampled) -> bool:
+        """Hands the newest tokens to the reader. True: one of them was the last."""
+        stream, candidate = self._requests[sequence.number].stream, sequence.candidate
+        made = len(sequence.completion) - len(sampled.token_ids)
+        for token_id, logprob in zip(sampled.token_ids, sampled.logprobs, strict=True):
+            ended = token_id in self._end_of_turn
+            if not ended:
+                made += 1
+                ended = stream.add(token_id, candidate, logprob)
+            if ended or made == sequence.room:
+                usage = Usage(len(sequence.prompt), sequence.cached, made)
+                stream.finish("stop" if ended else "length", candidate, usage)
+                return True
+        return False
+
+    def _begin_anew(self, cause: BaseException) -> None:
+        """A step broke off, so that neither slots nor cache can be trusted: whoever has begun fails. Those that
+        wait have lost nothing."""
+        waiting = [number for number in self._requests if self._scheduler.place_in_line(number)]
+        for number in set(self._requests).difference(waiting):
+            self._fail(number, cause)
+        self._scheduler = Scheduler(self._settings.scheduler, self._prepared.places())
+        for number in waiting:
+            if (request := self._requests.get(number)) is not None:
+                self._scheduler.add(next(each for each in request.sequences if each.number == number))
+
+    def _fail(self, number: int, cause: BaseException) -> None:
+        """Ends one request; the others go on. It may have been cancelled during the step."""
+        if (request := self._requests.get(number)) is None:
             return
         log.error("sequence %d failed in the model", number, exc_info=cause)
-        stream.fail(EngineError(f"the model failed with a {type(cause).__name__}"))
-        self._remove(number)
+        request.stream.fail(EngineError(f"the model failed with a {type(cause).__name__}"))
+        for sequence in request.sequences:
+            self._remove(sequence.number, keep=False)
 
-    def _remove(self, number: int) -> None:
-        self._scheduler.remove(number)
-        self._streams.pop(number, None)
-        self._work.set()  # its cache is to be freed, and somebody may wait for its place
+    def _remove(self, number: int, *, keep: bool = True) -> None:
+        self._scheduler.remove(number, keep)
+        self._requests.pop(number, None)
+        self._work.set()  # its place is free, and somebody may wait for it
 
     def _stop(self) -> None:
+        """Whether the last step's copies were done is not known, so that nothing of the cache can be trusted."""
         self._stopped = True
-        for number, stream in list(self._streams.items()):
-            stream.fail(EngineStopped("the model was stopped while it answered"))
-            self._remove(number)
-        self._scheduler.schedule()  # nothing is left to free: the runner is gone with all its caches
+        for request in list(self._requests.values()):
+            request.stream.fail(EngineStopped("the model was stopped while it answered"))
+        self._requests.clear()
+        self._scheduler = Scheduler(self._settings.scheduler, self._prepared.places())
 
     def _set_threads(self) -> None:
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(self._settings.threads or min(torch.get_num_threads(), usable))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    stream: Stream
+    sequences: tuple[Sequence, ...]

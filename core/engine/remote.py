@@ -2,28 +2,35 @@
 
 Batching, chat template and tokenizer are the server's. This side knows no tokens: it bounds a prompt's length
 from above, and leaves the last word to the server.
+
+The official SDK asks again, with growing pauses, when the server cannot be reached or answers with 408, 409, 429
+or 5xx. It does so until the server has answered with 200, and never after: what begins an answer is not asked
+for twice.
 """
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import openai
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from core.engine.engine import Delta, Message, Params
-from core.errors import EngineError, EngineStopped, Overloaded, PromptTooLong
+from core.engine.chunks import Chunks
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params
+from core.engine.refusals import not_taken_by, retry_after, translated
+from core.errors import EngineError, EngineStopped, InvalidParams, Overloaded
 
-# What servers say instead of OpenAI's code `context_length_exceeded`: vLLM names the "maximum context length",
-# llama.cpp the "context size", others the "context window".
-_TOO_LONG = re.compile(r"context[ _-]?(length|size|window)", re.IGNORECASE)
+log = logging.getLogger(__name__)
 
 _AROUND_A_MESSAGE = 16  # tokens that a chat template puts around a message: ChatML 5, Llama 3's 5, Harmony 8
 _AROUND_A_CHAT = 64  # and around them all, with a short default system prompt
+_TAIL_TIMEOUT = 2.0  # seconds for what a server says after the last word
+
+Bounded = Callable[[float], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +39,9 @@ class RemoteSettings:
 
     `bytes_per_token` turns UTF-8 bytes into tokens: 1 is safe for every tokenizer, but English text has about 4,
     so that memory reaches less far back than it could. `max_running` requests are sent at once, and one more is
-    refused. Times are seconds: to connect, and until the next piece of an answer must have come.
+    refused. `retries` is how often one is sent again; a server that asks for a pause longer than
+    `longest_pause` gets none. Times are seconds: to connect, until an answer has begun (retries included), and
+    until the next piece of it must have come.
     """
 
     url: str
@@ -41,8 +50,11 @@ class RemoteSettings:
     context: int = 8192
     bytes_per_token: float = 1.0
     max_running: int = 64
+    retries: int = 2
+    longest_pause: float = 10.0
     connect_timeout: float = 10.0
-    read_timeout: float = 120.0
+    first_token_timeout: float = 120.0
+    token_timeout: float = 60.0
 
 
 class RemoteEngine:
@@ -58,9 +70,11 @@ class RemoteEngine:
         self._client = AsyncOpenAI(
             base_url=settings.url,
             api_key=settings.api_key or "none",  # the SDK demands one; servers without keys ignore it
-            timeout=openai.Timeout(settings.read_timeout, connect=settings.connect_timeout),
-            max_retries=1,
+            timeout=openai.Timeout(None, connect=settings.connect_timeout),  # the other waits are bounded here
+            max_retries=settings.retries,
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [self._refuse_a_long_pause]}),
         )
+        self._not_taken: frozenset[str] = frozenset()
         self._waiting: set[asyncio.Timeout] = set()
         self._running = 0
         self._stopped = False
@@ -71,16 +85,25 @@ class RemoteEngine:
         return int(text / self._settings.bytes_per_token) + _AROUND_A_MESSAGE * len(messages) + _AROUND_A_CHAT
 
     @asynccontextmanager
-    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
-        """See `Engine.generate`. Enters when the server begins to answer; leaving closes the connection."""
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        params: Params,
+        caller: Caller = NOBODY,  # noqa: ARG002 who is talking is not the server's business
+    ) -> AsyncIterator[Completion]:
+        """See `Engine.generate`. Enters when the server has taken the request; leaving closes the connection."""
+        if not messages:
+            raise InvalidParams("the prompt is empty")
         if self._running >= self._settings.max_running:
             raise Overloaded(f"{self._running} requests are with the model server")
+        begin_until = asyncio.get_running_loop().time() + self._settings.first_token_timeout
         self._running += 1
         try:
-            async with self._bounded():
+            async with self._bounded(begin_until):
                 stream = await self._ask(messages, params)
-            async with stream, aclosing(self._deltas(stream)) as deltas:
-                yield deltas
+            async with stream:
+                chunks = Chunks(params.candidates)
+                yield _Answer(stream, chunks, self._bounded, begin_until, self._settings.token_timeout)
         finally:
             self._running -= 1
 
@@ -96,44 +119,39 @@ class RemoteEngine:
             await self._client.close()
 
     async def _ask(self, messages: Sequence[Message], params: Params) -> AsyncStream[ChatCompletionChunk]:
-        return await self._client.chat.completions.create(
-            model=self._settings.model,
-            messages=[_as_openai(message) for message in messages],
-            max_tokens=params.max_tokens,
-            temperature=params.temperature,
-            top_p=params.top_p,
-            seed=openai.omit if params.seed is None else params.seed,
-            stop=list(params.stop) or openai.omit,
-            extra_body=_beyond_openai(params),
-            stream=True,
-            stream_options={"include_usage": True},
-        )
+        """What the server does not take is left out; each round leaves out more, and what worked is remembered."""
+        chat = [_as_openai(message) for message in messages]
+        not_taken = self._not_taken
+        while True:
+            try:
+                stream = await self._client.chat.completions.create(
+                    model=self._settings.model, messages=chat, stream=True, extra_body=_body(params, not_taken)
+                )
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not (more := not_taken_by(error) - not_taken):
+                    raise
+                not_taken |= more
+            else:
+                if not_taken - self._not_taken:
+                    log.warning("%s: the server does not take %s", self.name, ", ".join(sorted(not_taken)))
+                self._not_taken |= not_taken
+                return stream
 
-    async def _deltas(self, stream: AsyncStream[ChatCompletionChunk]) -> AsyncGenerator[Delta]:
-        finished = False
-        while not finished:
-            async with self._bounded():
-                chunk = await anext(stream, None)
-            if chunk is None:
-                raise EngineError("the model server ended its answer in the middle")
-            for choice in chunk.choices[:1]:
-                finished = choice.finish_reason is not None
-                text = choice.delta.content or ""
-                if finished:
-                    yield Delta(text, finish="length" if choice.finish_reason == "length" else "stop")
-                elif text:
-                    yield Delta(text)
+    async def _refuse_a_long_pause(self, response: Any) -> None:
+        """The SDK would wait for up to two minutes; it can be told by a header that some servers send."""
+        if response.status_code >= 400 and retry_after(response.headers) > self._settings.longest_pause:
+            response.headers["x-should-retry"] = "false"
 
     @asynccontextmanager
-    async def _bounded(self) -> AsyncIterator[None]:
-        """Bounds one wait for the server, ends it when the engine stops, and translates what the SDK raises."""
+    async def _bounded(self, until: float) -> AsyncIterator[None]:
+        """Bounds a wait for the server, ends it when the engine stops, and translates what the SDK raises."""
         if self._stopped:
             raise EngineStopped("the connection to the model server is closed")
         try:
-            async with asyncio.timeout(self._settings.connect_timeout + self._settings.read_timeout) as waiting:
+            async with asyncio.timeout_at(until) as waiting:
                 self._waiting.add(waiting)
                 try:
-                    with _translated():
+                    with translated():
                         yield
                 finally:
                     self._waiting.discard(waiting)
@@ -143,29 +161,57 @@ class RemoteEngine:
             raise EngineError("the model server is silent") from None
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The SDK's errors hold what the server said, and a server may repeat the prompt: they are not chained."""
-    try:
-        yield
-    except openai.APIStatusError as error:
-        _refuse(error)
-    except openai.APIConnectionError as error:
-        raise EngineError(f"the model server cannot be reached: {type(error).__name__}") from None
-    except openai.APIError:
-        raise EngineError("the model server failed while it answered") from None
-    except ValueError:
-        raise EngineError("the model server's answer is not what the API promises") from None
+class _Answer:
+    """A completion that a server writes. How many it serves before this one it does not tell."""
 
+    def __init__(
+        self,
+        stream: AsyncStream[ChatCompletionChunk],
+        chunks: Chunks,
+        bounded: Bounded,
+        begin_until: float,
+        token_timeout: float,
+    ) -> None:
+        self.place_in_line = 1
+        self.estimate: float | None = None
+        self._stream = stream
+        self._chunks = chunks
+        self._bounded = bounded
+        self._until = begin_until
+        self._token_timeout = token_timeout
+        self._over = False
 
-def _refuse(error: openai.APIStatusError) -> NoReturn:
-    status = error.status_code
-    if status == 429:
-        raise Overloaded("the model server has too many requests") from None
-    if error.code == "context_length_exceeded" or (status in (400, 413, 422) and _TOO_LONG.search(error.message)):
-        raise PromptTooLong("the prompt is longer than the model server reads") from None
-    fix = {401: ": check model.api_key", 403: ": check model.api_key", 404: ": check model.url and model.name"}
-    raise EngineError(f"the model server answered with status {status}{fix.get(status, '')}") from None
+    def __aiter__(self) -> "_Answer":
+        return self
+
+    async def __anext__(self) -> Delta:
+        while not self._chunks.deltas:
+            if self._over:
+                raise StopAsyncIteration
+            await self._read()
+        self.place_in_line, self.estimate = 0, 0.0
+        return self._chunks.deltas.popleft()
+
+    async def _read(self) -> None:
+        async with self._bounded(self._until):
+            if (chunk := await anext(self._stream, None)) is None:
+                raise EngineError("the model server ended its answer in the middle")
+            self._chunks.add(chunk)
+        self._until = asyncio.get_running_loop().time() + self._token_timeout
+        if self._chunks.complete:
+            await self._read_to_the_end()
+            self._chunks.close()
+            self._over = True
+
+    async def _read_to_the_end(self) -> None:
+        """The usage comes last, and a connection that was read to its end can be used again. Neither is worth an
+        error: all words are here."""
+        try:
+            async with self._bounded(asyncio.get_running_loop().time() + _TAIL_TIMEOUT):
+                async for chunk in self._stream:
+                    self._chunks.add(chunk)
+        except EngineError as error:
+            log.info("the end of an answer: %s", error)
 
 
 def _as_openai(message: Message) -> ChatCompletionMessageParam:
@@ -178,11 +224,29 @@ def _as_openai(message: Message) -> ChatCompletionMessageParam:
             return {"role": "assistant", "content": message.text}
 
 
-def _beyond_openai(params: Params) -> dict[str, Any]:
-    """Only what differs from the default: OpenAI itself refuses what it does not know."""
-    extra: dict[str, Any] = {}
+def _body(params: Params, not_taken: frozenset[str]) -> dict[str, Any]:
+    """What differs from the API's own defaults: a server may refuse what it does not know."""
+    chosen: dict[str, Any] = {
+        "max_tokens": params.max_tokens,
+        "temperature": params.temperature,
+        "top_p": params.top_p,
+        "stream_options": {"include_usage": True},
+    }
     if params.top_k:
-        extra["top_k"] = params.top_k
+        chosen["top_k"] = params.top_k
+    if params.min_p:
+        chosen["min_p"] = params.min_p
     if params.repetition_penalty != 1.0:
-        extra["repetition_penalty"] = params.repetition_penalty
-    return extra
+        chosen["repetition_penalty"] = params.repetition_penalty
+    if params.seed is not None:
+        chosen["seed"] = params.seed
+    if params.stop:
+        chosen["stop"] = list(params.stop)
+    if params.candidates > 1:
+        chosen["n"] = params.candidates
+    if params.logprobs is not None:
+        chosen |= {"logprobs": True, "top_logprobs": params.logprobs}
+    body = {name: value for name, value in chosen.items() if name not in not_taken}
+    if "max_tokens" in not_taken:
+        body["max_completion_tokens"] = params.max_tokens  # its name since OpenAI's reasoning models
+    return body

@@ -1,75 +1,157 @@
-"""Runs a model for one step, in the model's own thread. The one module that holds keys and values.
+"""Runs a model for one step, in the model's own thread: one forward pass for all sequences of a batch.
 
-Knows numbers and token ids: neither requests nor text, neither the event loop nor a lock. Each sequence has
-transformers' own cache, and the chunks of a batch go through the model one after the other.
+Knows numbers, places and token ids: neither requests nor text, neither the event loop nor a lock.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
-from transformers import DynamicCache
 
-from core.engine.sampler import Sampler
+from core.engine.attend import Span
+from core.engine.engine import Logprob
+from core.engine.places import Copy, Place
+from core.engine.sampler import Draw, Drawn, Sampler
 from core.engine.scheduler import Batch, Chunk
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-# Whatever torch or a model raises for one sequence's tokens. Anything else is our mistake and ends the engine.
+# Whatever torch or a model raises for somebody's tokens. Anything else is our mistake and ends the step for all.
 _STEP_ERRORS = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
-Outcome = int | None | Exception
-"""Of one chunk: the token that was sampled, `None` where none was due, or what went wrong."""
+
+class Memory(Protocol):
+    """What sequences carry between steps, by places: keys and values, or a recurrent state."""
+
+    device: torch.device
+
+    def copy(self, copies: Iterable[Copy]) -> None:
+        """Do these, in their order."""
+        ...
+
+    def scrub(self, place: Place) -> None:
+        """A sequence failed here: nothing of it may reach the place's next one."""
+        ...
+
+
+class Model(Protocol):
+    """A model with its memory."""
+
+    @property
+    def memory(self) -> Memory: ...
+
+    @property
+    def vocabulary(self) -> int:
+        """The width of its logits."""
+        ...
+
+    def forward(
+        self, ids: torch.Tensor, positions: torch.Tensor, spans: Sequence[Span], wanted: torch.Tensor
+    ) -> torch.Tensor:
+        """Reads a packed batch: `ids` and `positions` are `[row]`, and `spans` say whose rows they are: those of
+        one token first, in the order of their places. Returns the logits of the rows `wanted`, in their order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    cache: DynamicCache
-    sampler: Sampler
+class Sampled:
+    """The new tokens of one sequence, with their log-probabilities where they were asked for."""
+
+    token_ids: tuple[int, ...] = field(repr=False)
+    logprobs: tuple[Logprob | None, ...] = field(repr=False)
+
+
+Outcome = Sampled | None | Exception
+"""Of one chunk: what was sampled, `None` where nothing was due, or what went wrong."""
 
 
 class Runner:
-    """What each running sequence carries between steps, and the forward pass.
+    """The forward pass and what follows from it. Only one thread may call `run` at a time."""
 
-    Only one thread may call `run` at a time. `torch` threads must be set in that thread.
-    """
-
-    def __init__(self, model: "PreTrainedModel") -> None:
-        self._model = model.train(False)
-        self._states: dict[int, _State] = {}
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._memory = model.memory
+        self._sampler = Sampler(model.vocabulary, device=model.memory.device)
 
     def __len__(self) -> int:
-        """How many sequences have a cache."""
-        return len(self._states)
+        """How many sequences it keeps anything of, beside their memory."""
+        return len(self._sampler)
 
+    @torch.inference_mode()
     def run(self, batch: Batch) -> list[Outcome]:
-        """The outcome of each chunk, in their order. A sequence that failed keeps nothing."""
+        """The outcome of each chunk, in their order. A batch that fails is tried again one by one, so that what
+        one sequence brought about ends only that one."""
         for number in batch.freed:
-            self._states.pop(number, None)
-        with torch.inference_mode():
-            return [self._outcome(chunk) for chunk in batch.chunks]
-
-    def _outcome(self, chunk: Chunk) -> Outcome:
+            self._sampler.end(number)
+        self._memory.copy(batch.copies)
+        if not batch.chunks:
+            return []
         try:
-            return self._read(chunk)
+            outcomes = self._step(batch.chunks)
+        except _STEP_ERRORS:
+            outcomes = [self._alone(chunk) for chunk in batch.chunks]
+        for chunk, outcome in zip(batch.chunks, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                self._memory.scrub(chunk.place)
+        return outcomes
+
+    def _alone(self, chunk: Chunk) -> Outcome:
+        try:
+            return self._step((chunk,))[0]
         except _STEP_ERRORS as error:
-            self._states.pop(chunk.number, None)
             return error
 
-    def _read(self, chunk: Chunk) -> int | None:
-        state = self._state(chunk)
-        state.sampler.observe(chunk.token_ids)
-        output = self._model(
-            input_ids=torch.tensor([chunk.token_ids], device=self._model.device),
-            past_key_values=state.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return state.sampler.sample(output.logits[0, -1]) if chunk.samples else None
+    def _step(self, chunks: Sequence[Chunk]) -> list[Outcome]:
+        order = sorted(range(len(chunks)), key=lambda i: _row_order(chunks[i]))
+        packed = [chunks[i] for i in order]
+        for chunk in packed:
+            self._observe(chunk)
+        drawn = iter(self._drawn(packed))
+        outcomes: list[Outcome] = [None] * len(chunks)
+        for i, chunk in zip(order, packed, strict=True):
+            outcomes[i] = _judged(chunk, [next(drawn) for _ in range(chunk.samples)])
+        return outcomes
 
-    def _state(self, chunk: Chunk) -> _State:
-        if (state := self._states.get(chunk.number)) is None:
-            state = _State(DynamicCache(config=self._model.config), Sampler(chunk.params))
-            self._states[chunk.number] = state
-        return state
+    def _observe(self, chunk: Chunk) -> None:
+        if chunk.start == len(chunk.prefix):  # its first chunk, or it begins anew
+            self._sampler.begin(chunk.number, chunk.params, chunk.candidate)
+            self._sampler.observe(chunk.number, 0, chunk.prefix)
+        self._sampler.observe(chunk.number, chunk.start, chunk.token_ids)
+
+    def _drawn(self, chunks: Sequence[Chunk]) -> list[Drawn | ValueError]:
+        ids: list[int] = []
+        positions: list[int] = []
+        spans, wanted, draws = [], [], []
+        for chunk in chunks:
+            length = len(chunk.token_ids)
+            spans.append(Span(chunk.place, len(ids), chunk.start, length))
+            ids += chunk.token_ids
+            positions += range(chunk.start, chunk.start + length)
+            for back in range(chunk.samples, 0, -1):
+                wanted.append(len(ids) - back)
+                draws.append(Draw(chunk.number, positions[-back] + 1))
+        logits = self._model.forward(self._tensor(ids), self._tensor(positions), spans, self._tensor(wanted))
+        return self._sampler.sample(logits, draws)
+
+    def _tensor(self, numbers: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(numbers, dtype=torch.long, device=self._memory.device)
+
+
+def _row_order(chunk: Chunk) -> tuple[bool, int, int]:
+    return len(chunk.token_ids) > 1, chunk.place.size, chunk.place.index
+
+
+def _judged(chunk: Chunk, drawn: Sequence[Drawn | ValueError]) -> Outcome:
+    """What was sampled counts up to and including the first token that differs from its draft."""
+    if not drawn:
+        return None
+    token_ids: list[int] = []
+    logprobs: list[Logprob | None] = []
+    drafts = (*chunk.token_ids[len(chunk.token_ids) - len(drawn) + 1 :], None)
+    for one, draft in zip(drawn, drafts, strict=True):
+        if isinstance(one, ValueError):
+            return one
+        token_ids.append(one.token_id)
+        logprobs.append(one.logprob)
+        if one.token_id != draft:
+            break
+    return Sampled(tuple(token_ids), tuple(logprobs))

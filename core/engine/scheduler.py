@@ -1,103 +1,274 @@
 """Chooses what the next step reads. Pure Python on the event loop: no tensor, no text, no lock.
 
-A step reads one token of every sequence that writes, and beside them at most `prefill_chunk` tokens of prompts,
-the oldest first. So a long prompt costs the others a little in each step and never a whole prompt's time.
+A step reads the newest token of every sequence that writes, and beside them at most `prefill_budget` tokens of
+prompts, in equal shares: a long prompt holds up neither those who are being answered nor a short prompt that came
+after it. Guessed tokens get only what the prompts leave of that budget.
 
-What must hold: a sequence waits or runs or has left; a batch holds a sequence at most once; once a running
-sequence has left, the next batch says that its cache is free.
+Memory. A place is given for the tokens that a sequence has now and a few more, not for all that it may come to:
+most replies end long before `max_tokens`, and room for the worst case would keep out others who fit. The price is
+that one may outgrow its place when no larger one is free. It is suspended then: what it read goes to the cache,
+its place to others, and it stands before the waiting line for a place again. It goes on where it was; whoever
+reads its stream sees a pause.
+
+Why nobody waits for ever: one that is alone always has a place, since `add` refuses what does not fit; each one
+that has a place grows by a token at least before it can lose it; and one that found no place large enough may be
+overtaken by smaller ones only so often before they wait with it, so that the places in use run dry.
+
+The line is bounded, and nobody who was accepted is refused later. A user may have as many waiting as there are
+free places left in it (the dynamic threshold of Choudhury and Hahne, 1998): one alone gets half of the line, two
+who fill it together a third each, and whoever has nothing waiting is taken until there is no place at all.
+
+What must hold: a sequence waits, runs, is suspended or has left; only those that run have a place; a batch holds a
+sequence at most once; once a sequence has left, the next batch says so.
 """
 
-from collections import deque
+import time
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Row
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from core.engine.engine import Params
+from core.engine.batch import Batch, Chunk
+from core.engine.line import Line
+from core.engine.outlook import Prospect, outlook
+from core.engine.pace import Pace
+from core.engine.places import Places
+from core.engine.reading import Reading, Run
 from core.engine.sequence import Sequence
 from core.errors import Overloaded
 
+__all__ = ["Batch", "Chunk", "Scheduler", "SchedulerSettings"]
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """The tokens of one sequence that a step reads. `samples`: a new token follows from them."""
-
-    number: int
-    token_ids: tuple[int, ...] = field(repr=False)
-    samples: bool
-    params: Params
+_LOOK_AHEAD = 8  # how many that find no place are passed over in one step
+_MOST_OVERTAKEN = 32  # times; then those behind wait until it has its place
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One step. `freed` are the numbers of sequences whose cache must go before it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerSettings:
+    """`prefill_budget` is the most prompt tokens that one step reads, of all sequences together. At most `drafts`
+    tokens a sequence are guessed in a step, while at most `draft_running` sequences run."""
 
-    chunks: tuple[Chunk, ...]
-    freed: tuple[int, ...]
+    max_running: int = 64
+    max_waiting: int = 256
+    prefill_budget: int = 256
+    drafts: int = 4
+    draft_running: int = 2
 
-    def __bool__(self) -> bool:
-        return bool(self.chunks or self.freed)
+    def __post_init__(self) -> None:
+        if min(self.max_running, self.prefill_budget) < 1 or min(self.max_waiting, self.drafts) < 0:
+            raise ValueError("a scheduler needs at least one place to run in and one token to read")
 
 
 class Scheduler:
-    """The waiting line and the running sequences."""
+    """The waiting line, the running sequences and those that are suspended.
 
-    def __init__(self, *, max_running: int, max_waiting: int, prefill_chunk: int) -> None:
-        self._max_running = max_running
-        self._max_waiting = max_waiting
-        self._prefill_chunk = prefill_chunk
-        self._waiting: deque[Sequence] = deque()
-        self._running: dict[int, Sequence] = {}  # in order of admission
+    `clock` gives seconds. The caller removes every sequence that is full or done before the next step.
+    """
+
+    def __init__(
+        self, settings: SchedulerSettings, places: Places, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._places = places
+        self._clock = clock
+        self._line = Line()
+        self._reading = Reading(
+            places,
+            budget=settings.prefill_budget,
+            drafts=settings.drafts,
+            draft_running=settings.draft_running,
+        )
+        self._running: dict[int, Run] = {}  # in the order in which they got their places
+        self._suspended: dict[int, Run] = {}  # the longest suspended first
+        self._in_step: frozenset[int] = frozenset()
         self._freed: list[int] = []
+        self._refused = False  # somebody found no place, and nothing has changed since
+        self._seats = settings.max_running  # as many as found a place the last time
+        self._steps = 0
+        self._step_began = 0.0
+        self._pace = Pace()
+        self._outlook: dict[int, Prospect] | None = None  # as it was at `_outlook_step`
+        self._outlook_step = 0
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        """How many have no place, those that lost theirs included."""
+        return len(self._line) + len(self._suspended)
 
     @property
     def running(self) -> int:
         return len(self._running)
 
-    def add(self, sequence: Sequence) -> None:
-        """Put a sequence into the waiting line. Raises `Overloaded` when that is full."""
-        if self.running + self.waiting >= self._max_running + self._max_waiting:
-            raise Overloaded(f"{self.running} sequences run and {self.waiting} wait")
-        self._waiting.append(sequence)
+    def place_in_line(self, number: int) -> int:
+        """How many begin before this one does, it included, if nobody else comes. 0: it has begun, or left."""
+        prospect = self._prospects().get(number)
+        return prospect.place if prospect is not None else 0
 
-    def remove(self, number: int) -> None:
-        """Take a sequence out, finished or not. Does nothing once it has left."""
-        if self._running.pop(number, None) is not None:
-            self._freed.append(number)
+    def estimate(self, number: int) -> float | None:
+        """Seconds until it begins, by the speed and the length of replies of late; 0 once it has run.
+        `None` while nothing was measured."""
+        if (prospect := self._prospects().get(number)) is None:
+            return 0.0
+        return self._pace.seconds(max(0, prospect.steps - (self._steps - self._outlook_step)))
+
+    def add(self, sequence: Sequence) -> None:
+        """Put a sequence into the waiting line.
+
+        Raises `Overloaded` when that is full, or when its user has as many waiting as places are free.
+        `ValueError`: it is empty, or would not fit if it were alone.
+        """
+        if not sequence.prompt or not self._places.fits(sequence.longest):
+            raise ValueError(f"a sequence of {sequence.longest} tokens has no place")
+        places = self._settings.max_running + self._settings.max_waiting
+        if places - self.running - self.waiting <= self._line.beside(sequence):
+            raise Overloaded(f"{self.running} sequences run and {self.waiting} wait")
+        self._change()
+        self._line.join(sequence)
+        if sequence.leader is not None and self._reads_prompt(sequence.leader):
+            self._line.hold(sequence)
         else:
-            self._waiting = deque(sequence for sequence in self._waiting if sequence.number != number)
+            sequence.leader = None
+
+    def remove(self, number: int, keep: bool = True) -> None:
+        """Take a sequence out, finished or not. Does nothing once it has left.
+
+        What it has read is remembered, unless `keep` is false: then it failed, and is not to be trusted.
+        """
+        if (sequence := self._line.get(number)) is not None:
+            self._line.leave(sequence)
+        elif (run := self._running.pop(number, None)) is not None:
+            sequence = run.sequence
+            # A state has gone on already with what a step under way reads.
+            if keep and (self._places.rewinds or number not in self._in_step):
+                self._places.keep(sequence)
+            self._places.release(sequence)
+            self._end(run)
+        elif (run := self._suspended.pop(number, None)) is not None:
+            sequence = run.sequence
+            self._end(run)
+        else:
+            return
+        self._change()
+        self._hand_on(sequence)
 
     def schedule(self) -> Batch:
-        """The next step: empty when nothing runs and nothing is to be freed."""
-        while self._waiting and self.running < self._max_running:
-            sequence = self._waiting.popleft()
-            self._running[sequence.number] = sequence
+        """The next step: empty when there is nothing to do. `commit` comes before the next call."""
+        self._make_room()
+        self._admit()
+        chunks = self._reading.chunks(self._running.values())
+        self._in_step = frozenset(chunk.number for chunk in chunks)
         freed, self._freed = tuple(self._freed), []
-        return Batch(tuple(self._chunks()), freed)
+        self._step_began = self._clock()
+        return Batch(self._places.copies(), chunks, freed)
 
-    def commit(self, batch: Batch, sampled: Row[int | None]) -> list[Sequence]:
-        """Apply a step's result, a token or `None` for each chunk. Returns the sequences that grew by a token;
-        those that left during the step are passed over."""
+    def commit(
+        self, batch: Batch, outcomes: Row[tuple[int, ...] | None]
+    ) -> list[tuple[Sequence, tuple[int, ...]]]:
+        """Apply a step's result: for each chunk that samples, the new tokens, and `None` for the others.
+
+        Returns who grew, with its new tokens. Those that left during the step, or were removed since because they
+        failed in it, are passed over.
+        """
+        self._in_step = frozenset()
+        if batch.chunks:
+            self._steps += 1
+            self._pace.step(self._clock() - self._step_began)
         grown = []
-        for chunk, token_id in zip(batch.chunks, sampled, strict=True):
-            if (sequence := self._running.get(chunk.number)) is None:
+        for chunk, outcome in zip(batch.chunks, outcomes, strict=True):
+            if (run := self._running.get(chunk.number)) is None:
                 continue
-            sequence.read += len(chunk.token_ids)
-            if token_id is not None:
-                sequence.completion.append(token_id)
-                grown.append(sequence)
+            token_ids = outcome or ()
+            assert bool(token_ids) == bool(chunk.samples)
+            sequence = run.sequence
+            sequence.read += len(chunk.token_ids) - chunk.samples + len(token_ids)
+            if run.drafts is not None and chunk.samples > 1:
+                run.drafts.judge(chunk.samples - 1, len(token_ids) - 1)
+            if token_ids:
+                grown.append((sequence, token_ids))
+                self._write(sequence, token_ids)
         return grown
 
-    def _chunks(self) -> list[Chunk]:
-        chunks = []
-        budget = self._prefill_chunk
-        for sequence in self._running.values():
-            token_ids = sequence.next(budget)
-            if sequence.phase == "prefill":
-                budget -= len(token_ids)
-            if token_ids:
-                samples = len(token_ids) == sequence.unread
-                chunks.append(Chunk(sequence.number, token_ids, samples, sequence.params))
-        return chunks
+    def _write(self, sequence: Sequence, token_ids: tuple[int, ...]) -> None:
+        was_reading = not sequence.completion
+        sequence.completion += token_ids
+        if was_reading:
+            self._places.keep(sequence)
+            self._change()
+            self._hand_on(sequence)
+
+    def _change(self) -> None:
+        """Who has a place, or waits for one, is not who it was."""
+        self._outlook = None
+        self._refused = False
+
+    def _make_room(self) -> None:
+        """Those who got their places first go first; who finds no room is suspended."""
+        for number, run in list(self._running.items()):
+            sequence = run.sequence
+            if sequence.phase == "decode" and not self._places.grow(sequence, len(sequence)):
+                self._places.keep(sequence)
+                self._places.release(sequence)
+                self._suspended[number] = self._running.pop(number)
+                self._change()
+
+    def _admit(self) -> None:
+        if self._refused:
+            return
+        refused: list[Sequence] = []
+        for sequence in self._in_turn():
+            if self.running == self._settings.max_running:
+                break
+            foreseen = self._reading.steps(sequence)
+            if self._places.admit(sequence):
+                self._begin(sequence, foreseen)
+                for other in refused:
+                    other.overtaken += 1
+            else:
+                refused.append(sequence)
+                self._line.hold(sequence)
+                if sequence.overtaken >= _MOST_OVERTAKEN or len(refused) == _LOOK_AHEAD:
+                    break
+        for sequence in refused:
+            self._line.let_go(sequence)
+        self._refused = bool(refused)
+        self._seats = max(1, self.running) if refused else self._settings.max_running
+
+    def _in_turn(self) -> Iterator[Sequence]:
+        """Who is to be admitted next. Whoever was not, must have begun or be held when the next is asked for."""
+        yield from [run.sequence for run in self._suspended.values()]
+        while (sequence := self._line.first()) is not None:
+            yield sequence
+
+    def _begin(self, sequence: Sequence, foreseen: int) -> None:
+        number = sequence.number
+        if (run := self._suspended.pop(number, None)) is None:
+            self._line.begin(sequence)
+            run = Run(sequence, self._steps, foreseen)
+        self._running[number] = run
+        self._change()
+
+    def _end(self, run: Run) -> None:
+        self._line.end(run.sequence)
+        self._pace.end(run.foreseen, self._steps - run.since)
+        self._freed.append(run.sequence.number)
+
+    def _reads_prompt(self, number: int) -> bool:
+        """Whether it waits or runs, and has not read its prompt to the end."""
+        run = self._running.get(number)
+        return self._line.get(number) is not None or (run is not None and not run.sequence.completion)
+
+    def _hand_on(self, leader: Sequence) -> None:
+        """The prompt is read and the cache has it; or the leader has left, and the next takes over."""
+        followers = self._line.led_by(leader.number)
+        free = followers if leader.completion else followers[:1]
+        for follower in free:
+            follower.leader = None
+            self._line.let_go(follower)
+        for follower in followers[len(free) :]:
+            follower.leader = followers[0].number
+
+    def _prospects(self) -> dict[int, Prospect]:
+        if self._outlook is None:
+            begun = [run.sequence for run in (*self._running.values(), *self._suspended.values())]
+            self._outlook = outlook(self._line, begun, self._seats, self._reading.steps)
+            self._outlook_step = self._steps
+        return self._outlook

@@ -5,8 +5,8 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
-from core.engine.engine import Delta, Message, Params
-from core.errors import EngineStopped
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params, Usage
+from core.errors import EngineStopped, InvalidParams
 
 _WORD = re.compile(r"\S+\s*|\s+")
 _PREFIX = "You said: "
@@ -15,8 +15,8 @@ _PREFIX = "You said: "
 class ScriptedEngine:
     """Streams "You said: " and the newest user message's text back, a word every `delay` seconds.
 
-    A word counts as a token. It says the whole text and nothing else, whatever the parameters are; when it goes
-    on with an unfinished answer, what is missing of it.
+    A word counts as a token. It says the whole text and nothing else, whatever the parameters are, in as many
+    candidates as are asked for; when it goes on with an unfinished answer, what is missing of it.
     """
 
     name = "echo"
@@ -36,10 +36,15 @@ class ScriptedEngine:
     async def generate(
         self,
         messages: Sequence[Message],
-        params: Params,  # noqa: ARG002
-    ) -> AsyncIterator[AsyncIterator[Delta]]:
-        async with aclosing(self._say(_WORD.findall(_answer(messages)))) as deltas:
-            yield deltas
+        params: Params,
+        caller: Caller = NOBODY,  # noqa: ARG002
+    ) -> AsyncIterator[Completion]:
+        if not messages:
+            raise InvalidParams("the prompt is empty")
+        words = _WORD.findall(_answer(messages))
+        usage = Usage(prompt=self.count(messages), cached=0, completion=len(words))
+        async with aclosing(self._say(words, usage, params.candidates)) as deltas:
+            yield _Said(deltas)
 
     async def run(self) -> None:
         self._stopped.clear()
@@ -48,12 +53,14 @@ class ScriptedEngine:
         finally:
             self._stopped.set()
 
-    async def _say(self, words: Sequence[str]) -> AsyncGenerator[Delta]:
+    async def _say(self, words: Sequence[str], usage: Usage, candidates: int) -> AsyncGenerator[Delta]:
         await self._wait(0.0)
         for word in words[:-1]:
-            yield Delta(word)
+            for candidate in range(candidates):
+                yield Delta(word, candidate=candidate)
             await self._wait(self._delay)
-        yield Delta(words[-1] if words else "", finish="stop")
+        for candidate in range(candidates):
+            yield Delta(words[-1] if words else "", finish="stop", candidate=candidate, usage=usage)
 
     async def _wait(self, seconds: float) -> None:
         """Lets others run, in any case. Raises `EngineStopped` as soon as the engine is stopped."""
@@ -65,6 +72,22 @@ class ScriptedEngine:
             await asyncio.sleep(0)
         if self._stopped.is_set():
             raise EngineStopped("the scripted model was stopped")
+
+
+class _Said:
+    """Nobody waits in line here."""
+
+    place_in_line = 0
+    estimate = 0.0
+
+    def __init__(self, deltas: AsyncIterator[Delta]) -> None:
+        self._deltas = deltas
+
+    def __aiter__(self) -> "_Said":
+        return self
+
+    async def __anext__(self) -> Delta:
+        return await anext(self._deltas)
 
 
 def _answer(messages: Sequence[Message]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from core.answer import Deliver
 from core.dialogue import Dialogue, DialogueSettings
-from core.engine.engine import Delta, Engine, Message, Params
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params
 from core.engine.scripted import ScriptedEngine
 from core.errors import EngineError
 from core.store.store import Store
@@ -63,6 +63,22 @@ class Chat:
         return self.finished
 
 
+class Told:
+    """A completion of these deltas."""
+
+    place_in_line = 0
+    estimate = 0.0
+
+    def __init__(self, deltas: AsyncIterator[Delta]) -> None:
+        self._deltas = deltas
+
+    def __aiter__(self) -> "Told":
+        return self
+
+    async def __anext__(self) -> Delta:
+        return await anext(self._deltas)
+
+
 class Mirror:
     """An engine that answers with what it was asked: the roles and texts of its prompt."""
 
@@ -75,11 +91,13 @@ class Mirror:
         return sum(len(message.text.split()) for message in messages)
 
     @asynccontextmanager
-    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
         async def deltas() -> AsyncIterator[Delta]:
             yield Delta(" | ".join(f"{message.role}: {message.text}" for message in messages), finish="stop")
 
-        yield deltas()
+        yield Told(deltas())
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -92,13 +110,15 @@ class Broken(Mirror):
         self._text = text
 
     @asynccontextmanager
-    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
         async def deltas() -> AsyncIterator[Delta]:
             if self._text:
                 yield Delta(self._text)
             raise EngineError("out of order")
 
-        yield deltas()
+        yield Told(deltas())
 
 
 @asynccontextmanager

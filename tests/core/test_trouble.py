@@ -9,13 +9,13 @@ import pytest
 
 from core import notices
 from core.dialogue import DialogueSettings
-from core.engine.engine import Delta, Message, Params
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params
 from core.engine.scripted import ScriptedEngine
 from core.errors import CoreError, Overloaded, PromptTooLong, Refused
 from core.store.store import Store
 from core.turns import Conversation, Event, Reply, Room
 from core.worker import WorkerSettings
-from tests.core.rooms import ROOM, TALK, Broken, Chat, Mirror, event, remembered, working
+from tests.core.rooms import ROOM, TALK, Broken, Chat, Mirror, Told, event, remembered, working
 
 REFUSAL = Refused("test", "not a member any more", fix="Invite the bot again.")
 
@@ -29,14 +29,16 @@ class Stuck(Mirror):
         self._text = text
 
     @asynccontextmanager
-    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
         async def deltas() -> AsyncIterator[Delta]:
             if self._text:
                 yield Delta(self._text)
             await asyncio.Event().wait()
 
         try:
-            yield deltas()
+            yield Told(deltas())
         finally:
             self.ending.set()
             await self.may_end.wait()
@@ -49,14 +51,16 @@ class Late(Mirror):
         self._seconds = seconds
 
     @asynccontextmanager
-    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
         async def deltas() -> AsyncIterator[Delta]:
             await asyncio.sleep(self._seconds)
             yield Delta("All of ")
             await asyncio.sleep(self._seconds)
             yield Delta("it.", finish="stop")
 
-        yield deltas()
+        yield Told(deltas())
 
 
 class Anew(Mirror):
@@ -82,13 +86,15 @@ class Ending(Mirror):
         self.ended = asyncio.Event()
 
     @asynccontextmanager
-    async def generate(self, messages: Sequence[Message], params: Params) -> AsyncIterator[AsyncIterator[Delta]]:
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
         async def deltas() -> AsyncIterator[Delta]:
             yield Delta("All of ")
             await asyncio.sleep(0)
             yield Delta("it.", finish="stop")
 
-        yield deltas()
+        yield Told(deltas())
         self.ended.set()
 
 

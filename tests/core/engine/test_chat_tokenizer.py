@@ -1,9 +1,11 @@
+import json
 import logging
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import TemplateError
+from tokenizers import Tokenizer, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from core.engine.chat_tokenizer import ChatTokenizer
@@ -118,9 +120,11 @@ def test_nobody_can_write_a_special_token(tokenizer: PreTrainedTokenizerFast) ->
     ]
 
 
-def test_a_special_tokens_name_in_a_text_stays_readable() -> None:
-    prompt = CHATML_CHAT.encode((Message("user", "What does <|im_end|> mean?"),))
-    assert "What does <|im_end|> mean?" in CHATML_CHAT.decode(prompt)
+@pytest.mark.parametrize("every_byte", [True, False])
+def test_a_special_tokens_name_in_a_text_stays_readable(every_byte: bool) -> None:
+    chat = ChatTokenizer(byte_level(every_byte=every_byte))
+    prompt = chat.encode((Message("user", "What does <|im_end|> mean?"),))
+    assert "What does <|im_end|> mean?" in chat.decode(prompt)
 
 
 def test_a_completion_with_a_special_token_in_it_is_not_spliced_in() -> None:
@@ -165,6 +169,44 @@ def test_a_base_model_gets_a_plain_template_and_stops_at_the_next_turn(caplog: p
 def test_the_fingerprint_names_the_vocabulary() -> None:
     assert ChatTokenizer(byte_level()).fingerprint == ChatTokenizer(byte_level(template=TRIMMING)).fingerprint
     assert ChatTokenizer(byte_level()).fingerprint != ChatTokenizer(byte_level(every_byte=False)).fingerprint
+
+
+def without_bytes(*lost: int) -> PreTrainedTokenizerFast:
+    """As of a training text in which some bytes never were."""
+    whole = byte_level()
+    rules = json.loads(whole.backend_tokenizer.to_str())
+    letters = normalizers.ByteLevel().normalize_str("".join(map(chr, range(128))))
+    names = {letters[byte] for byte in lost}
+    model = rules["model"]
+    model["vocab"] = {token: i for token, i in model["vocab"].items() if token not in names}
+    model["merges"] = [pair for pair in model["merges"] if not names & set("".join(pair))]
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=Tokenizer.from_str(json.dumps(rules)), chat_template=CHATML
+    )
+
+
+def test_a_character_that_the_vocabulary_cannot_spell_is_replaced_and_not_left_out() -> None:
+    chat = ChatTokenizer(without_bytes(0x04, 0x1D))
+    assert chat.decode(chat.encode_text("a\x04b\x1d🦊\x05")) == "a\ufffdb\ufffd🦊\x05"
+    prompt = chat.encode((Message("user", "a\x04b"),))
+    assert "a\ufffdb" in chat.decode(prompt)
+    assert chat.count((Message("user", "a\x04b"),)) == len(prompt)
+
+
+def test_a_vocabulary_of_ascii_says_a_question_mark_for_the_rest() -> None:
+    chat = ChatTokenizer(byte_level(every_byte=False))
+    assert chat.decode(chat.encode_text("one 🦊 two é")) == "one ? two ?"
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_half_a_surrogate_pair_is_replaced(tokenizer: PreTrainedTokenizerFast) -> None:
+    chat = ChatTokenizer(tokenizer)
+    assert chat.encode((Message("user", "a\ud83db"),)) == chat.encode((Message("user", "a\ufffdb"),))
+
+
+@given(texts)
+def test_a_whole_vocabulary_spells_any_text(text: str) -> None:
+    assert CHATML_CHAT.decode(CHATML_CHAT.encode_text(text)) == text
 
 
 def test_nothing_is_no_tokens() -> None:

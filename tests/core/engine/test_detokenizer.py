@@ -48,6 +48,28 @@ def test_half_a_character_at_the_end_is_left_out() -> None:
     assert detokenizer.holds_back
 
 
+def test_bytes_that_never_become_text_cost_no_more_the_more_there_are() -> None:
+    tokenizer = TOKENIZERS["byte level"]
+    half = tokenizer.encode_text("🦊")[0]
+    decoded = 0
+
+    def decode(token_ids: Sequence[int]) -> str:
+        nonlocal decoded
+        decoded += len(token_ids)
+        return tokenizer.decode(token_ids)
+
+    detokenizer = Detokenizer(decode)
+    said = "".join(detokenizer.add(half) for _ in range(4096))
+    assert (said, detokenizer.flush()) == ("", "")
+    assert decoded < 4 * 4096
+
+
+def test_text_behind_many_bytes_that_are_none_is_not_lost() -> None:
+    tokenizer = TOKENIZERS["byte level"]
+    token_ids = (*tokenizer.encode_text("🦊")[:1] * 50, *tokenizer.encode_text("hello"))
+    assert "".join(stream(tokenizer, token_ids)) == "\ufffd" * 50 + "hello"
+
+
 def test_a_special_token_is_no_text_and_costs_none() -> None:
     tokenizer = TOKENIZERS["byte level"]
     hello = tokenizer.encode_text("hello")

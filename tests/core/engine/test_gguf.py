@@ -8,6 +8,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from core.engine import gguf
 from core.engine.chat_tokenizer import ChatTokenizer
@@ -33,6 +35,11 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
+
+
+def convert(file: Path, models: Path) -> Path:
+    with gguf.converted(file, models_dir=models, progress=nothing) as folder:
+        return folder
 
 
 def made_in(models: Path) -> list[Path]:
@@ -62,9 +69,67 @@ def test_the_second_load_converts_nothing(file: Path, models: Path) -> None:
 
 
 def test_a_file_that_changed_is_converted_anew(file: Path, models: Path) -> None:
-    before = gguf.converted(file, models_dir=models, progress=nothing)
+    before = convert(file, models)
     os.utime(file, ns=(1, 1))
-    assert gguf.converted(file, models_dir=models, progress=nothing) != before
+    assert convert(file, models) != before
+
+
+def test_what_a_file_was_before_is_removed(file: Path, models: Path) -> None:
+    before = convert(file, models)
+    before.rename(before.with_name(f".{before.name}.part"))  # as of a conversion that was killed
+    os.utime(file, ns=(1, 1))
+    second = convert(file, models)
+    assert made_in(models) == [second]
+    os.utime(file, ns=(2, 2))
+    third = convert(file, models)
+    assert made_in(models) == [third]
+
+
+def test_what_another_process_reads_is_not_removed(file: Path, models: Path) -> None:
+    with gguf.converted(file, models_dir=models, progress=nothing) as read:
+        os.utime(file, ns=(1, 1))
+        new = convert(file, models)
+        assert set(made_in(models)) == {read, new}
+        assert (read / "model.safetensors").exists()
+    os.utime(file, ns=(2, 2))
+    newest = convert(file, models)
+    assert made_in(models) == [newest]
+
+
+def test_a_file_of_the_same_name_is_succeeded_only_when_it_is_gone(file: Path, models: Path) -> None:
+    elsewhere = file.parent / "elsewhere" / file.name
+    elsewhere.parent.mkdir()
+    tiny_gguf.write(elsewhere, digits="gpt-2")
+    there, here = convert(elsewhere, models), convert(file, models)
+    assert set(made_in(models)) == {there, here}
+    elsewhere.unlink()
+    os.utime(file, ns=(1, 1))
+    new = convert(file, models)
+    assert made_in(models) == [new]
+
+
+def test_other_models_and_other_peoples_folders_are_left_alone(file: Path, models: Path) -> None:
+    other = convert(tiny_gguf.write(file.with_name("other.gguf")), models)
+    file.with_name("other.gguf").unlink()
+    foreign = models / "tiny-0123456789ab"
+    foreign.mkdir()
+    (foreign / "source").write_bytes(b"\xff\x00")
+    convert(file, models)
+    os.utime(file, ns=(1, 1))
+    new = convert(file, models)
+    assert set(made_in(models)) == {other, foreign, new}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_file_in_half_precision_stays_so_and_nothing_is_rounded(
+    tmp_path: Path, models: Path, dtype: torch.dtype
+) -> None:
+    file = tiny_gguf.write(tmp_path / "tiny.gguf", dtype=dtype)
+    weights = load_file(convert(file, models) / "model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {dtype}
+    written = tiny_gguf.weights(dtype)
+    assert torch.equal(weights["model.embed_tokens.weight"].float(), written["token_embd.weight"])
+    assert torch.equal(weights["model.layers.1.mlp.up_proj.weight"].float(), written["blk.1.ffn_up.weight"])
 
 
 @pytest.mark.parametrize(("digits", "same"), [("smollm", True), ("gpt-2", False)])
@@ -121,7 +186,7 @@ def test_a_second_process_waits_and_takes_over_when_the_first_is_killed(file: Pa
     second.process.join()
     assert second.process.exitcode == 0
     [folder] = made_in(models)
-    assert folder == gguf.converted(file, models_dir=models, progress=nothing)
+    assert folder == convert(file, models)
 
 
 def test_a_file_that_is_no_gguf_is_one_clear_error_and_leaves_nothing(tmp_path: Path, models: Path) -> None:
@@ -131,6 +196,28 @@ def test_a_file_that_is_no_gguf_is_one_clear_error_and_leaves_nothing(tmp_path: 
         with pytest.raises(ModelNotFound, match=r"broken\.gguf is no GGUF file"):
             load(str(broken), models_dir=models, progress=nothing)
         assert made_in(models) == []
+
+
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_a_file_that_was_cut_off_is_one_clear_error_and_leaves_nothing(
+    file: Path, models: Path, share: float
+) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ModelNotFound, match=r"tiny\.gguf is no GGUF file .* cut off: .* Get it again"):
+        load(str(file), models_dir=models, progress=nothing)
+    assert made_in(models) == []
+
+
+def test_an_architecture_that_cannot_run_here_is_refused_before_it_is_converted(
+    tmp_path: Path, models: Path
+) -> None:
+    steps: list[str] = []
+    file = tiny_gguf.write(tmp_path / "tiny.gguf", architecture="mamba")
+    with pytest.raises(ModelNotFound, match=r"'tiny' \(mamba\) cannot be run here.* set model\.url"):
+        load(str(file), models_dir=models, progress=lambda what, _: steps.append(what))
+    assert UNPACKING not in steps
+    assert made_in(models) == []
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_clear_error(file: Path, models: Path) -> None:

@@ -1,21 +1,34 @@
 """With greedy sampling, whoever runs beside it, each sequence gets the tokens that it gets alone."""
 
 import asyncio
+import copy
 import logging
+import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
+import torch
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from core.engine.chat_tokenizer import ChatTokenizer
-from core.engine.engine import Message, Params
+from core.engine.engine import Caller, Logprob, Message, Params
 from core.engine.loading import Loaded
 from core.engine.local import LocalEngine, LocalSettings
-from core.errors import EngineError, EngineStopped, Overloaded, PromptTooLong
+from core.engine.scheduler import SchedulerSettings
+from core.errors import CoreError, EngineError, EngineStopped, InvalidParams, Overloaded, PromptTooLong
 from tests.core.engine.tiny import Completion, ask, byte_level, loaded, reference, running
 
 GREEDY = Params(max_tokens=24, temperature=0.0)
 LENGTHS = (1, 90, 7, 300, 30, 2)
+
+
+def settings(**scheduler: int) -> LocalSettings:
+    return LocalSettings(kv_cache_gb=0.02, scheduler=SchedulerSettings(**scheduler))
 
 
 def question(words: int) -> tuple[Message, ...]:
@@ -34,7 +47,7 @@ def large(tiny: Loaded) -> Loaded:
 @pytest.mark.parametrize("chunk", [1, 5, 256])
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 async def test_greedy_tokens_are_those_of_transformers_generate(tiny: Loaded, chunk: int, penalty: float) -> None:
-    engine = LocalEngine(tiny, LocalSettings(prefill_chunk=chunk))
+    engine = LocalEngine(tiny, settings(prefill_budget=chunk))
     params = replace(GREEDY, repetition_penalty=penalty)
     async with running(engine):
         answer = await ask(engine, question(9), params)
@@ -45,14 +58,14 @@ async def test_greedy_tokens_are_those_of_transformers_generate(tiny: Loaded, ch
 
 
 async def test_many_at_once_of_mixed_lengths_get_what_they_get_alone(large: Loaded) -> None:
-    engine = LocalEngine(large, LocalSettings(max_running=4, prefill_chunk=16))
+    engine = LocalEngine(large, settings(max_running=4, prefill_budget=16))
     async with running(engine), asyncio.TaskGroup() as group:
         asked = [group.create_task(ask(engine, question(n), GREEDY)) for n in LENGTHS]
     assert [task.result().token_ids for task in asked] == [alone(large, question(n)) for n in LENGTHS]
 
 
 async def test_late_arrivals_and_cancellations_change_nothing_for_the_others(large: Loaded) -> None:
-    engine = LocalEngine(large, LocalSettings(max_running=3, prefill_chunk=16))
+    engine = LocalEngine(large, settings(max_running=3, prefill_budget=16))
     late: list[asyncio.Task[Completion]] = []
     first: list[int] = []
     long = replace(GREEDY, max_tokens=60)
@@ -70,7 +83,7 @@ async def test_late_arrivals_and_cancellations_change_nothing_for_the_others(lar
 
 
 async def test_a_cancelled_one_gives_its_place_to_the_next(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny, LocalSettings(max_running=1))
+    engine = LocalEngine(tiny, settings(max_running=1))
     async with running(engine), asyncio.TaskGroup() as group:
         async with engine.generate(question(5), replace(GREEDY, max_tokens=400)) as deltas:
             await anext(deltas)
@@ -79,7 +92,7 @@ async def test_a_cancelled_one_gives_its_place_to_the_next(tiny: Loaded) -> None
 
 
 async def test_a_cancelled_reader_leaves_at_once(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny, LocalSettings(max_running=1))
+    engine = LocalEngine(tiny, settings(max_running=1))
     async with asyncio.TaskGroup() as group:  # nothing runs: whoever asks waits
         asking = group.create_task(ask(engine, question(2), GREEDY))
         await asyncio.sleep(0)
@@ -90,7 +103,7 @@ async def test_a_cancelled_reader_leaves_at_once(tiny: Loaded) -> None:
 
 
 async def test_a_full_waiting_line_refuses_and_forgets(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny, LocalSettings(max_running=1, max_waiting=1))
+    engine = LocalEngine(tiny, settings(max_running=1, max_waiting=1))
     async with engine.generate(question(1), GREEDY), engine.generate(question(1), GREEDY):
         with pytest.raises(Overloaded):
             await ask(engine, question(1), GREEDY)
@@ -99,7 +112,7 @@ async def test_a_full_waiting_line_refuses_and_forgets(tiny: Loaded) -> None:
 
 
 async def test_a_completion_ends_at_max_tokens_and_at_the_end_of_the_context(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny)
+    engine = LocalEngine(replace(tiny, end_of_turn=frozenset()), settings())
     async with running(engine):
         short = await ask(engine, question(3), replace(GREEDY, max_tokens=4))
         room = engine.context - engine.count(question(20))
@@ -109,17 +122,22 @@ async def test_a_completion_ends_at_max_tokens_and_at_the_end_of_the_context(tin
 
 
 async def test_a_prompt_that_fills_the_context_is_refused(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny)
+    engine = LocalEngine(tiny, settings())
     for text in ("1 2 " * 400, "🦊" * 100_000):
         assert engine.count((Message("user", text),)) >= engine.context
         with pytest.raises(PromptTooLong):
             await ask(engine, text, GREEDY)
 
 
+async def test_an_empty_prompt_is_refused(tiny: Loaded) -> None:
+    with pytest.raises(InvalidParams):
+        await ask(LocalEngine(tiny, settings()), (), GREEDY)
+
+
 async def test_the_end_of_turn_is_no_text(tiny: Loaded) -> None:
     prompt = ChatTokenizer(tiny.tokenizer).encode(question(3))
     third = reference(tiny.model, prompt, GREEDY)[3]
-    engine = LocalEngine(replace(tiny, end_of_turn=frozenset({third})))
+    engine = LocalEngine(replace(tiny, end_of_turn=frozenset({third})), settings())
     async with running(engine):
         answer = await ask(engine, question(3), GREEDY)
     expected = alone(tiny, question(3))
@@ -128,7 +146,7 @@ async def test_the_end_of_turn_is_no_text(tiny: Loaded) -> None:
 
 
 async def test_a_stop_string_ends_the_text_before_it(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny)
+    engine = LocalEngine(tiny, settings())
     async with running(engine):
         whole = (await ask(engine, question(3), GREEDY)).text
         stop = whole[6:9]
@@ -141,7 +159,7 @@ async def test_a_stop_string_ends_the_text_before_it(tiny: Loaded) -> None:
 
 
 async def test_an_answer_that_was_cut_is_gone_on_with(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny)
+    engine = LocalEngine(tiny, settings())
     async with running(engine):
         whole = await ask(engine, question(3), GREEDY)
         cut = await ask(engine, question(3), replace(GREEDY, max_tokens=9))
@@ -152,7 +170,7 @@ async def test_an_answer_that_was_cut_is_gone_on_with(tiny: Loaded) -> None:
 
 
 async def test_a_seed_makes_an_answer_repeatable(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny)
+    engine = LocalEngine(tiny, settings())
     warm = Params(max_tokens=20, temperature=1.0, top_p=1.0, seed=5)
     async with running(engine):
         one, two = await ask(engine, question(3), warm), await ask(engine, question(3), warm)
@@ -164,7 +182,7 @@ async def test_one_that_fails_in_the_model_takes_nobody_with_it(caplog: pytest.L
     tokenizer = byte_level(every_byte=False)
     tokenizer.add_tokens(["qqq"])  # a token that the model has no row for
     broken = loaded(tokenizer, vocabulary=len(tokenizer) - 1)
-    engine = LocalEngine(broken)
+    engine = LocalEngine(broken, settings())
     secret = "qqq and a secret"
     async with running(engine), asyncio.TaskGroup() as group:
         good = group.create_task(ask(engine, question(4), GREEDY))
@@ -176,7 +194,7 @@ async def test_one_that_fails_in_the_model_takes_nobody_with_it(caplog: pytest.L
 
 
 async def test_who_waits_when_the_engine_stops_is_told_so(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny, LocalSettings(max_running=1))
+    engine = LocalEngine(tiny, settings(max_running=1))
     async with engine.generate(question(3), GREEDY) as reading, engine.generate(question(3), GREEDY) as waiting:
         async with running(engine):
             await anext(reading)
@@ -189,7 +207,7 @@ async def test_who_waits_when_the_engine_stops_is_told_so(tiny: Loaded) -> None:
 
 
 async def test_an_engine_that_was_stopped_can_run_again(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny)
+    engine = LocalEngine(tiny, settings())
     async with running(engine):
         before = await ask(engine, question(3), GREEDY)
     async with running(engine), asyncio.timeout(20):
@@ -198,5 +216,194 @@ async def test_an_engine_that_was_stopped_can_run_again(tiny: Loaded) -> None:
 
 
 async def test_the_count_is_the_prompts_length(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny)
+    engine = LocalEngine(tiny, settings())
     assert engine.count(question(9)) == len(ChatTokenizer(tiny.tokenizer).encode(question(9)))
+
+
+async def test_candidates_share_the_prompt_and_are_each_their_own(tiny: Loaded) -> None:
+    engine = LocalEngine(tiny, settings(max_running=2))
+    warm = Params(max_tokens=12, temperature=1.0, top_p=1.0, seed=3, candidates=4)
+    async with running(engine):
+        same = await candidates(engine, question(30), replace(GREEDY, candidates=4))
+        different = await candidates(engine, question(30), warm)
+        again = await candidates(engine, question(30), warm)
+    assert set(map(tuple, same.values())) == {alone(tiny, question(30))}
+    assert different == again
+    assert len(set(map(tuple, different.values()))) > 1
+
+
+async def test_candidates_after_the_first_find_the_prompt_in_the_cache(tiny: Loaded) -> None:
+    engine = LocalEngine(tiny, settings())
+    cached = {}
+    async with running(engine), engine.generate(question(30), replace(GREEDY, candidates=3)) as deltas:
+        async for delta in deltas:
+            if delta.usage is not None:
+                cached[delta.candidate] = delta.usage.prompt - delta.usage.cached
+    assert cached.pop(0) == engine.count(question(30))
+    assert cached == {1: 1, 2: 1}
+
+
+async def test_log_probabilities_are_the_models_own(tiny: Loaded) -> None:
+    engine = LocalEngine(tiny, settings())
+    prompt = ChatTokenizer(tiny.tokenizer).encode(question(5))
+    params = Params(max_tokens=6, temperature=0.7, seed=1, logprobs=3)
+    told: list[Logprob] = []
+    async with running(engine), engine.generate(question(5), params) as deltas:
+        async for delta in deltas:
+            told += delta.logprobs
+    assert told
+    ids = torch.tensor([[*prompt, *(one.token_id for one in told)]])
+    own = copy.deepcopy(tiny.model)
+    own.set_attn_implementation("eager")
+    with torch.inference_mode():
+        rows: torch.Tensor = own(ids).logits[0, len(prompt) - 1 :].log_softmax(-1)
+    for one, row in zip(told, rows, strict=False):
+        assert one.logprob == pytest.approx(float(row[one.token_id]), abs=1e-6)
+        best = row.topk(3)
+        assert [token_id for token_id, _ in one.top] == best.indices.tolist()
+        assert [logprob for _, logprob in one.top] == pytest.approx(best.values.tolist(), abs=1e-6)
+
+
+async def test_who_waits_is_told_the_place_and_a_time(tiny: Loaded) -> None:
+    engine = LocalEngine(tiny, settings(max_running=1))
+    async with running(engine):
+        await ask(engine, question(2), GREEDY)
+        long = replace(GREEDY, max_tokens=300)
+        async with engine.generate(question(2), long) as first, engine.generate(question(3), GREEDY) as second:
+            async with engine.generate(question(4), GREEDY) as third:
+                await anext(first)
+                assert (first.place_in_line, second.place_in_line, third.place_in_line) == (0, 1, 2)
+                assert first.estimate == 0.0
+                assert second.estimate is not None
+                assert third.estimate is not None
+                assert 0 < second.estimate < third.estimate
+            await anext(second)
+            assert (second.place_in_line, second.estimate) == (0, 0.0)
+
+
+async def test_numbers_that_are_none_end_one_reply_and_spread_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    broken = loaded(byte_level(every_byte=False))
+    chat = ChatTokenizer(broken.tokenizer)
+    expected = {n: alone(broken, question(n)) for n in (3, 4, 5, 6, 7)}
+    seen = {token for n, said in expected.items() for token in (*chat.encode(question(n)), *said)}
+    letter = next(letter for letter in "9TPcfmpuw" if seen.isdisjoint(chat.encode_text(letter)))
+    embedding: Any = broken.model.get_input_embeddings()
+    embedding.weight.data[list(chat.encode_text(letter))] = torch.nan
+    engine = LocalEngine(broken, settings(max_running=3))
+    async with running(engine), asyncio.TaskGroup() as group:
+        good = [group.create_task(ask(engine, question(n), GREEDY)) for n in (3, 4)]
+        with pytest.raises(EngineError), caplog.at_level(logging.CRITICAL):
+            await ask(engine, letter, GREEDY)
+        good += [group.create_task(ask(engine, question(n), GREEDY)) for n in (5, 6, 7)]
+    assert [task.result().token_ids for task in good] == list(expected.values())
+
+
+async def test_a_step_that_would_end_its_thread_fails_who_has_begun_and_the_engine_serves_on() -> None:
+    mortal = loaded(byte_level(every_byte=False))
+    deadly = iter([False, False, True])
+
+    def die(*_: Any) -> None:
+        if next(deadly, False):
+            raise SystemExit
+
+    engine = LocalEngine(mortal, settings(max_running=1))
+    expected = alone(mortal, question(4))
+    mortal.model.register_forward_pre_hook(die)
+    async with running(engine), asyncio.TaskGroup() as group:
+        begun = group.create_task(failure(engine, question(3)))
+        await asyncio.sleep(0)
+        waiting = group.create_task(ask(engine, question(4), GREEDY))
+    assert type(begun.result()) is EngineError
+    assert waiting.result().token_ids == expected
+
+
+async def test_nothing_is_left_behind(tiny: Loaded) -> None:
+    before = threading.active_count()
+    engine = LocalEngine(tiny, settings(max_running=3, max_waiting=6))
+    async with running(engine):
+        for round_ in range(3):
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(failure(engine, question(n))) for n in range(1, 15)]
+                await ask(engine, question(1), replace(GREEDY, max_tokens=2 + round_))
+                for task in asked[::3]:
+                    task.cancel()
+        places: Any = engine._scheduler._places
+        assert (engine._scheduler.running, engine._scheduler.waiting, engine._requests) == (0, 0, {})
+        assert places.slots_in_use == 0
+    thread = engine._last_thread
+    assert thread is not None
+    await asyncio.to_thread(thread.shutdown)
+    assert threading.active_count() <= before + 1, "the thread that waited for the model's is a pool's"
+
+
+async def failure(engine: LocalEngine, messages: Sequence[Message]) -> Exception | None:
+    try:
+        await ask(engine, messages, GREEDY)
+    except CoreError as error:
+        return error
+    return None
+
+
+async def candidates(engine: LocalEngine, messages: Sequence[Message], params: Params) -> dict[int, list[int]]:
+    """The tokens of each."""
+    said: dict[int, list[int]] = defaultdict(list)
+    async with engine.generate(messages, params) as deltas:
+        async for delta in deltas:
+            said[delta.candidate] += delta.token_ids
+    return dict(sorted(said.items()))
+
+
+class Doing(NamedTuple):
+    """One request of a history: its length, after how many steps of the loop it comes, and after how many of its
+    deltas it leaves."""
+
+    words: int
+    after: int
+    leaves: int | None
+
+
+DOINGS = st.builds(Doing, st.sampled_from([1, 3, 8, 40, 90]), st.integers(0, 30), st.none() | st.integers(0, 12))
+
+
+@given(
+    st.lists(DOINGS, min_size=1, max_size=10), st.integers(1, 5), st.sampled_from([3, 17, 256]), st.integers(0, 3)
+)
+@hypothesis.settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_happens_around_it_each_gets_what_it_gets_alone(
+    large: Loaded, doings: list[Doing], seats: int, budget: int, drafts: int
+) -> None:
+    """Few large slots, so that some are suspended, and few prompts, so that some are found in the cache."""
+    scheduler = SchedulerSettings(max_running=seats, prefill_budget=budget, drafts=drafts, draft_running=seats)
+    engine = LocalEngine(large, LocalSettings(kv_cache_gb=0.006, scheduler=scheduler))
+    params = replace(GREEDY, max_tokens=40)
+
+    async def one(doing: Doing) -> None:
+        for _ in range(doing.after):
+            await asyncio.sleep(0)
+        said: list[int] = []
+        async with engine.generate(question(doing.words), params, Caller(str(doing.words))) as deltas:
+            read = 0
+            async for delta in deltas:
+                said += delta.token_ids
+                read += 1
+                if read == doing.leaves:
+                    break
+        expected = list(_alone(large, doing.words, params))
+        assert said == expected[: len(said)]
+        assert doing.leaves is not None or said == expected
+
+    async def history() -> None:
+        async with running(engine), asyncio.timeout(50), asyncio.TaskGroup() as group:
+            for doing in doings:
+                group.create_task(one(doing))
+
+    asyncio.run(history())
+
+
+_KNOWN: dict[int, tuple[int, ...]] = {}
+
+
+def _alone(large: Loaded, words: int, params: Params) -> tuple[int, ...]:
+    if words not in _KNOWN:
+        _KNOWN[words] = alone(large, question(words), params)
+    return _KNOWN[words]

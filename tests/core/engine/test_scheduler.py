@@ -1,76 +1,102 @@
+from typing import Any
+
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from core.engine.engine import Params
-from core.engine.scheduler import Batch, Scheduler
+from core.engine.places import KeyValuePlaces, Save, StatePlaces
+from core.engine.scheduler import Batch, Scheduler, SchedulerSettings
 from core.engine.sequence import Sequence
-from core.errors import Overloaded
-
-RUNNING, WAITING, CHUNK = 3, 2, 8
-
-
-def scheduler() -> Scheduler:
-    return Scheduler(max_running=RUNNING, max_waiting=WAITING, prefill_chunk=CHUNK)
-
-
-def sequence(number: int, prompt: int = 4, room: int = 3) -> Sequence:
-    return Sequence(number, tuple(range(prompt)), Params(), room)
-
-
-def step(made: Scheduler) -> Batch:
-    batch = made.schedule()
-    made.commit(batch, [7 if chunk.samples else None for chunk in batch.chunks])
-    return batch
-
-
-def lengths(batch: Batch) -> dict[int, int]:
-    return {chunk.number: len(chunk.token_ids) for chunk in batch.chunks}
+from tests.core.engine.stepping import add, lengths, scheduler, sequence, step
 
 
 def test_a_long_prompt_is_read_beside_what_the_others_write() -> None:
     made = scheduler()
-    made.add(sequence(1))
+    made.add(sequence(1, room=9))
     step(made)
     made.add(sequence(2, prompt=20))
     assert [lengths(step(made)) for _ in range(4)] == [{1: 1, 2: 8}, {1: 1, 2: 8}, {1: 1, 2: 4}, {1: 1, 2: 1}]
 
 
-def test_prompts_share_one_steps_budget_the_oldest_first() -> None:
+def test_prompts_share_a_step_equally_and_what_one_does_not_need_goes_to_the_others() -> None:
     made = scheduler()
-    for number in (1, 2, 3):
-        made.add(sequence(number, prompt=6))
-    assert [lengths(step(made)) for _ in range(3)] == [{1: 6, 2: 2}, {1: 1, 2: 4, 3: 4}, {1: 1, 2: 1, 3: 2}]
+    add(made, [sequence(1, prompt=20), sequence(2, prompt=1), sequence(3, prompt=20)])
+    assert lengths(step(made)) == {1: 4, 2: 1, 3: 3}
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one_before_it() -> None:
+    made = scheduler()
+    made.add(sequence(1, prompt=900))
+    step(made)
+    made.add(sequence(2, prompt=4))
+    assert {chunk.number: chunk.samples for chunk in step(made).chunks} == {1: 0, 2: 1}
+
+
+def test_with_more_prompts_than_budget_some_are_read_and_the_budget_is_kept() -> None:
+    made = scheduler(prefill_budget=2)
+    add(made, [sequence(1), sequence(2), sequence(3)])
+    assert lengths(made.schedule()) == {1: 1, 2: 1}
 
 
 def test_only_the_last_chunk_of_a_prompt_samples() -> None:
     made = scheduler()
     made.add(sequence(1, prompt=10))
-    assert [step(made).chunks[0].samples for _ in range(3)] == [False, True, True]
+    assert [step(made).chunks[0].samples for _ in range(3)] == [0, 1, 1]
 
 
-def test_a_full_waiting_line_refuses_and_takes_nothing() -> None:
+def test_the_first_chunk_brings_what_the_cache_knew() -> None:
     made = scheduler()
-    for number in range(RUNNING + WAITING):
-        made.add(sequence(number))
-    with pytest.raises(Overloaded):
-        made.add(sequence(9))
-    made.remove(0)
-    made.add(sequence(10))
-    assert made.waiting + made.running == RUNNING + WAITING
+    made.add(sequence(1, prompt=20, room=1))
+    while step(made):
+        pass
+    again = Sequence(2, (*range(100, 120), 7, 8, 9), Params(), 5)
+    made.add(again)
+    [first] = step(made).chunks
+    assert (first.start, first.prefix) == (20, tuple(range(100, 120)))
+    assert first.token_ids == (7, 8, 9)
+    assert again.cached == 20
+    assert step(made).chunks[0].prefix == ()
+
+
+def test_a_step_costs_the_same_however_long_the_prompt_was() -> None:
+    touched = 0
+
+    class Prompt(tuple[int, ...]):
+        __slots__ = ()
+
+        def __getitem__(self, key: Any) -> Any:
+            nonlocal touched
+            touched += 1
+            return super().__getitem__(key)
+
+    made = scheduler(prefill_budget=1000, drafts=3)
+    made.add(Sequence(1, Prompt(range(900)), Params(), 9))
+    step(made)
+    step(made)
+    assert touched
+    touched = 0
+    for _ in range(5):
+        assert step(made).chunks
+    assert not touched
 
 
 def test_what_left_during_a_step_is_passed_over_and_freed_before_the_next() -> None:
     made = scheduler()
-    made.add(sequence(1))
-    made.add(sequence(2))
+    add(made, [sequence(1), sequence(2)])
     batch = made.schedule()
     made.remove(1)
-    assert [grown.number for grown in made.commit(batch, [5, 6])] == [2]
+    assert [grown.number for grown, _ in made.commit(batch, [(5,), (6,)])] == [2]
     after = made.schedule()
     assert after.freed == (1,)
     assert lengths(after) == {2: 1}
+
+
+def test_a_place_that_was_left_during_a_step_is_given_in_the_next() -> None:
+    made = scheduler(max_running=1)
+    add(made, [sequence(1), sequence(2)])
+    batch = made.schedule()
+    made.remove(1)
+    made.commit(batch, [(5,)])
+    assert lengths(made.schedule()) == {2: 4}
 
 
 def test_what_never_ran_has_nothing_to_free() -> None:
@@ -80,81 +106,105 @@ def test_what_never_ran_has_nothing_to_free() -> None:
     assert not made.schedule()
 
 
-class Scheduling(RuleBasedStateMachine):
-    """Sequences come, write, finish and are cancelled, also during a step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made = scheduler()
-        self.alive: dict[int, Sequence] = {}
-        self.cached: set[int] = set()
-        self.number = 0
-        self.batch: Batch | None = None
-
-    @rule(prompt=st.integers(1, 30), room=st.integers(1, 5))
-    def add(self, prompt: int, room: int) -> None:
-        self.number += 1
-        new = sequence(self.number, prompt, room)
-        try:
-            self.made.add(new)
-        except Overloaded:
-            assert len(self.alive) == RUNNING + WAITING
-        else:
-            self.alive[new.number] = new
-
-    @precondition(lambda self: self.alive)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        number = data.draw(st.sampled_from(sorted(self.alive)))
-        self.made.remove(number)
-        self.made.remove(number)
-        del self.alive[number]
-
-    @precondition(lambda self: self.batch is None)
-    @rule()
-    def schedule(self) -> None:
-        batch = self.made.schedule()
-        assert not set(batch.freed) & set(self.alive)
-        self.cached -= set(batch.freed)
-        assert self.cached <= set(self.alive)
-        self.cached |= {chunk.number for chunk in batch.chunks}
-        numbers = [chunk.number for chunk in batch.chunks]
-        assert len(set(numbers)) == len(numbers) <= RUNNING
-        prompts = [chunk for chunk in batch.chunks if self.alive[chunk.number].phase == "prefill"]
-        assert sum(len(chunk.token_ids) for chunk in prompts) <= CHUNK
-        assert bool(batch.chunks) == bool(self.alive), "somebody always gets on"
-        self.batch = batch
-
-    @precondition(lambda self: self.batch is not None)
-    @rule()
-    def commit(self) -> None:
-        assert self.batch is not None
-        sampled = [7 if chunk.samples else None for chunk in self.batch.chunks]
-        for grown in self.made.commit(self.batch, sampled):
-            assert grown is self.alive[grown.number]
-            assert grown.read == len(grown.prompt) + len(grown.completion) - 1
-            if grown.full:
-                self.made.remove(grown.number)
-                del self.alive[grown.number]
-        self.batch = None
-
-    @invariant()
-    def all_wait_or_run(self) -> None:
-        assert self.made.waiting + self.made.running == len(self.alive)
-        assert self.made.running <= RUNNING
-
-    def teardown(self) -> None:
-        if self.batch is not None:
-            self.commit()
-        for _ in range(300):
-            if not self.alive:
-                break
-            self.schedule()
-            self.commit()
-        assert not self.alive, "every admitted sequence ends"
-        self.schedule()
-        assert not self.cached
+def test_what_a_stopped_sequence_has_read_is_remembered() -> None:
+    made = scheduler(prefill_budget=6)
+    made.add(sequence(1, prompt=20))
+    step(made)
+    batch = made.schedule()
+    made.remove(1)
+    made.commit(batch, [None])
+    made.add(again := Sequence(2, tuple(range(100, 120)), Params(), 3))
+    made.schedule()
+    assert again.cached == 6
 
 
-TestScheduling = Scheduling.TestCase
-TestScheduling.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+def test_nothing_is_remembered_of_a_failed_one() -> None:
+    made = scheduler(prefill_budget=6)
+    made.add(sequence(1, prompt=20))
+    step(made)
+    made.remove(1, keep=False)
+    made.add(again := Sequence(2, tuple(range(100, 120)), Params(), 3))
+    assert not made.schedule().copies
+    assert again.cached == 0
+
+
+def test_a_state_that_went_on_during_a_step_is_not_remembered() -> None:
+    made = scheduler(prefill_budget=6, places=StatePlaces(3, 3))
+    made.add(sequence(1, prompt=20))
+    step(made)
+    batch = made.schedule()
+    made.remove(1)
+    made.commit(batch, [None])
+    assert not made.schedule().copies
+
+
+def repeating(number: int, room: int = 20) -> Sequence:
+    return Sequence(number, (1, 2, 7, 4, 5, 6, 1, 2), Params(), room)
+
+
+def after_prompt(made: Scheduler, *sequences: Sequence) -> Batch:
+    add(made, sequences)
+    step(made)
+    return made.schedule()
+
+
+def test_what_followed_before_is_guessed_and_what_is_right_counts() -> None:
+    made = scheduler(prefill_budget=20, drafts=3)
+    one = repeating(1)
+    batch = after_prompt(made, one)
+    assert [(chunk.token_ids, chunk.samples) for chunk in batch.chunks] == [((7, 4, 5, 6), 4)]
+    assert made.commit(batch, [(4, 5, 9)]) == [(one, (4, 5, 9))]
+    assert (one.completion, one.unread, one.phase) == ([7, 4, 5, 9], 1, "decode")
+    assert made.schedule().chunks[0].start == 11
+
+
+def test_guesses_never_go_beyond_the_room() -> None:
+    made = scheduler(prefill_budget=20, drafts=3)
+    batch = after_prompt(made, one := repeating(1, room=3))
+    assert batch.chunks[0].token_ids == (7, 4)
+    made.commit(batch, [(4, 5)])
+    assert one.full
+
+
+def test_nothing_is_guessed_while_many_run() -> None:
+    made = scheduler(prefill_budget=100, drafts=3, draft_running=1)
+    assert lengths(after_prompt(made, repeating(1), repeating(2))) == {1: 1, 2: 1}
+    assert made.commit(Batch((), (), ()), []) == []
+
+
+def test_guesses_get_only_what_prompts_leave_of_the_budget() -> None:
+    made = scheduler(prefill_budget=10, drafts=3)
+    add(made, [repeating(1)])
+    step(made)
+    made.add(sequence(2, prompt=9))
+    assert lengths(made.schedule()) == {1: 2, 2: 9}
+
+
+def test_nothing_is_guessed_where_a_place_does_not_rewind() -> None:
+    made = scheduler(prefill_budget=20, drafts=3, places=StatePlaces(2, 2))
+    assert lengths(after_prompt(made, repeating(1))) == {1: 1}
+
+
+def test_nobody_loses_its_place_for_a_guess() -> None:
+    made = scheduler(prefill_budget=20, drafts=3, places=KeyValuePlaces(((10, 1), (11, 1)), 0, margin=0))
+    batch = after_prompt(made, repeating(1, room=4), repeating(2, room=3))
+    assert lengths(batch) == {1: 1, 2: 2}
+
+
+def test_a_batch_with_nothing_in_it_is_false() -> None:
+    made = scheduler()
+    assert not made.schedule()
+    made.add(sequence(1, room=1))
+    assert step(made)
+    last = made.schedule()
+    assert last.freed == (1,)
+    assert not last.chunks
+    assert all(isinstance(copy, Save) for copy in last.copies)
+    assert last
+    assert not made.schedule()
+
+
+@pytest.mark.parametrize("name", ["max_running", "prefill_budget"])
+def test_settings_with_which_nothing_would_ever_run_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        SchedulerSettings(**{name: 0})

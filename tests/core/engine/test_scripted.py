@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from core.engine.engine import Message, Params
+from core.engine.engine import Message, Params, Usage
 from core.engine.scripted import ScriptedEngine
 from tests.core.engine.tiny import ask, running
 
@@ -28,6 +28,18 @@ async def test_only_the_newest_message_is_said_back() -> None:
 async def test_it_goes_on_with_an_unfinished_answer(so_far: str) -> None:
     chat = (Message("user", "hello there"), Message("assistant", so_far))
     assert so_far + (await ask(ScriptedEngine(), chat, Params())).text == "You said: hello there"
+
+
+async def test_candidates_say_the_same_and_each_counts_its_words() -> None:
+    chat = (Message("system", "be kind"), Message("user", "hello there"))
+    async with ScriptedEngine().generate(chat, Params(candidates=3)) as deltas:
+        assert (deltas.place_in_line, deltas.estimate) == (0, 0.0)
+        told = [delta async for delta in deltas]
+    for candidate in range(3):
+        own = [delta for delta in told if delta.candidate == candidate]
+        assert "".join(delta.text for delta in own) == "You said: hello there"
+        assert [delta.finish for delta in own] == ["", "", "", "stop"]
+        assert [delta.usage for delta in own] == [None, None, None, Usage(prompt=4, cached=0, completion=4)]
 
 
 async def test_others_run_between_two_words() -> None:

@@ -1,6 +1,7 @@
-"""A tiny random Llama and tokenizers for it, made on the spot, and the way to ask an engine."""
+"""Tiny random models and tokenizers for them, made on the spot, and the way to ask an engine."""
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from core.engine.engine import Engine, Message, Params
+from core.engine.engine import Engine, Message, Params, Usage
 from core.engine.loading import Loaded
+from tests.core.engine.architectures import ARCHITECTURES
 
 CHATML = (
     "{% for message in messages %}"
@@ -41,7 +43,7 @@ def byte_level(*, template: str | None = CHATML, every_byte: bool = True) -> Pre
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet() if every_byte else []
+    alphabet = pre_tokenizers.ByteLevel.alphabet() if every_byte else list(map(chr, range(33, 127)))
     trainer = trainers.BpeTrainer(
         vocab_size=400, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
@@ -75,36 +77,30 @@ def _fast(tokenizer: Tokenizer, template: str | None) -> PreTrainedTokenizerFast
     )
 
 
-def llama(vocabulary: int, *, context: int = 512, dtype: torch.dtype = torch.float64) -> LlamaForCausalLM:
+def llama(vocabulary: int, *, context: int = 512, dtype: torch.dtype = torch.float64) -> PreTrainedModel:
     """In float64, so that the same tokens come out however the prompt was cut into pieces."""
-    torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=context,
-        initializer_range=0.4,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
-    model: Any = LlamaForCausalLM(config)
-    model.to(dtype)
-    return model  # type: ignore[no-any-return]
+    model: Any = ARCHITECTURES["llama"](vocabulary, context)
+    return model.to(dtype)  # type: ignore[no-any-return]
 
 
-def loaded(tokenizer: PreTrainedTokenizerFast, *, context: int = 512, vocabulary: int | None = None) -> Loaded:
-    model = llama(vocabulary or len(tokenizer), context=context)
+def loaded(
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    context: int = 512,
+    vocabulary: int | None = None,
+    architecture: str = "llama",
+) -> Loaded:
+    model = ARCHITECTURES[architecture](vocabulary or len(tokenizer), context)
     return Loaded("tiny", model, tokenizer, frozenset({2}), context)
 
 
 def reference(model: Any, prompt: Sequence[int], params: Params) -> list[int]:
     """What transformers' own `generate` makes of a prompt, greedily, without the end of turn."""
     ids = torch.tensor([prompt])
+    own = copy.deepcopy(model)  # the engine's attention may be set on the model itself
+    own.set_attn_implementation("eager")
     with torch.inference_mode():
-        output = model.generate(
+        output = own.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             do_sample=False,
@@ -121,6 +117,7 @@ class Completion:
     pieces: tuple[str, ...]
     token_ids: tuple[int, ...]
     finish: tuple[str, ...]
+    usage: Usage | None
 
     @property
     def text(self) -> str:
@@ -133,7 +130,7 @@ async def ask(engine: Engine, messages: Sequence[Message] | str, params: Params)
     async with engine.generate(chat, params) as deltas:
         parts = [delta async for delta in deltas]
     ids = tuple(number for delta in parts for number in delta.token_ids)
-    return Completion(tuple(d.text for d in parts), ids, tuple(d.finish for d in parts))
+    return Completion(tuple(d.text for d in parts), ids, tuple(d.finish for d in parts), parts[-1].usage)
 
 
 @asynccontextmanager

@@ -4,18 +4,22 @@ import json
 from pathlib import Path
 
 import gguf
-import numpy as np
+import torch
 
 from tests.core.engine.tiny import CHATML, byte_level
+
+_TYPES = {torch.float16: gguf.GGMLQuantizationType.F16, torch.bfloat16: gguf.GGMLQuantizationType.BF16}
 
 WIDTH, INNER, HEADS, KV_HEADS, LAYERS = 32, 64, 4, 2, 2
 
 
-def write(path: Path, *, digits: str = "smollm") -> Path:
-    """`digits` is the file's own word for how its tokenizer splits text."""
+def write(
+    path: Path, *, digits: str = "smollm", dtype: torch.dtype = torch.float32, architecture: str = "llama"
+) -> Path:
+    """`digits` is the file's own word for how its tokenizer splits text, `dtype` the type of its matrices."""
     model = json.loads(byte_level().backend_tokenizer.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_context_length(256)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
@@ -33,14 +37,26 @@ def write(path: Path, *, digits: str = "smollm") -> Path:
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_chat_template(CHATML)
-    random = np.random.default_rng(7)
-    for name, shape in _tensors(len(tokens)).items():
-        writer.add_tensor(name, random.normal(0, 0.4, shape).astype(np.float32))
+    for name, weight in weights(dtype).items():
+        if weight.dim() == 1 or dtype == torch.float32:
+            writer.add_tensor(name, weight.numpy())
+        else:
+            halves = weight.to(dtype).view(torch.uint8).numpy()
+            writer.add_tensor(name, halves, raw_dtype=_TYPES[dtype])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def weights(dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """In float32, each a number that `dtype` has."""
+    random = torch.Generator().manual_seed(7)
+    shapes = _tensors(len(byte_level()))
+    return {
+        name: torch.normal(0.0, 0.4, shape, generator=random).to(dtype).float() for name, shape in shapes.items()
+    }
 
 
 def _tensors(vocabulary: int) -> dict[str, tuple[int, ...]]:

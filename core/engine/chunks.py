@@ -1,0 +1,86 @@
+"""What a server streams by OpenAI's chat completions, as deltas. Knows no connection and no time."""
+
+from collections import defaultdict, deque
+from dataclasses import replace
+
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk, ChatCompletionTokenLogprob
+from openai.types.chat.chat_completion_chunk import Choice
+
+from core.engine.engine import Delta, Logprob, Usage
+
+_TOKEN_ID = "token_id:"  # noqa: S105 in the place of a token, from a vLLM that is told to return ids
+_GIVEN_UP = {"abort", "error"}  # what vLLM, SGLang and OpenRouter say when it was they who ended it
+
+
+class Chunks:
+    """One answer of `candidates` choices, chunk by chunk; `deltas` are those that nobody has taken yet.
+
+    A server tells what it took after the last choice has ended, and for all choices together: so the very last
+    delta is made by `close`, and it alone has the usage. The log-probabilities of tokens without text come with
+    the candidate's next delta. The API has no token ids: each token gets a negative number, the same token the
+    same one throughout the answer, unless the server writes ids in the place of tokens.
+    """
+
+    def __init__(self, candidates: int) -> None:
+        self.deltas: deque[Delta] = deque()
+        self._candidates = range(candidates)
+        self._open = set(self._candidates)
+        self._last = Delta("")
+        self._usage: Usage | None = None
+        self._logprobs: dict[int, list[Logprob]] = defaultdict(list)
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice has ended."""
+        return not self._open
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Raises `ValueError`, `TypeError` or `AttributeError` for what the API does not promise."""
+        if chunk.usage is not None:
+            self._usage = _usage(chunk.usage)
+        for choice in chunk.choices or ():
+            if choice.index not in self._candidates or choice.finish_reason in _GIVEN_UP:
+                raise ValueError("a choice that nobody asked for, or that was given up")
+            if choice.index in self._open:
+                self._read(choice)
+
+    def close(self) -> None:
+        """A complete answer has come to its end."""
+        self.deltas.append(replace(self._last, usage=self._usage))
+
+    def _read(self, choice: Choice) -> None:
+        number = choice.index
+        if choice.logprobs is not None:
+            self._logprobs[number] += map(self._logprob, choice.logprobs.content or ())
+        if choice.delta.content:
+            logprobs = tuple(self._logprobs.pop(number, ()))
+            self.deltas.append(Delta(choice.delta.content, candidate=number, logprobs=logprobs))
+        if choice.finish_reason is not None:
+            last = Delta(
+                "",
+                finish="length" if choice.finish_reason == "length" else "stop",
+                candidate=number,
+                logprobs=tuple(self._logprobs.pop(number, ())),
+            )
+            self._open.discard(number)
+            if self._open:
+                self.deltas.append(last)
+            else:
+                self._last = last
+
+    def _logprob(self, told: ChatCompletionTokenLogprob) -> Logprob:
+        top = tuple((self._number(other.token), other.logprob) for other in told.top_logprobs or ())
+        return Logprob(self._number(told.token), told.logprob, top)
+
+    def _number(self, token: str) -> int:
+        if token.startswith(_TOKEN_ID):
+            return int(token.removeprefix(_TOKEN_ID))
+        return self._numbers.setdefault(token, -1 - len(self._numbers))
+
+
+def _usage(told: CompletionUsage) -> Usage:
+    details = told.prompt_tokens_details
+    cached = details.cached_tokens if details is not None else None
+    return Usage(told.prompt_tokens, cached or 0, told.completion_tokens)

@@ -1,0 +1,101 @@
+"""What each running sequence reads in the next step. Knows no line and no time.
+
+Every sequence that writes reads its newest token, whatever the others do. The prompts share a budget, so that a
+step's time is bounded: each gets as much as any other, and what a short one does not need goes to the longer ones.
+Guesses of what comes next get what is left of it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from core.engine.batch import Chunk
+from core.engine.drafts import Drafts
+from core.engine.places import Places
+from core.engine.sequence import Sequence
+
+
+@dataclass(slots=True)
+class Run:
+    """A sequence that has begun, in which step, and the most steps that were foreseen for it. `known`: the runner
+    has heard of it."""
+
+    sequence: Sequence
+    since: int
+    foreseen: int
+    known: bool = False
+    drafts: Drafts | None = None
+
+
+class Reading:
+    """`budget`, `drafts` and `draft_running` are the scheduler's."""
+
+    def __init__(self, places: Places, *, budget: int, drafts: int, draft_running: int) -> None:
+        self._places = places
+        self._budget = budget
+        self._drafts = drafts if places.rewinds else 0
+        self._draft_running = draft_running
+
+    def steps(self, sequence: Sequence) -> int:
+        """The most steps that it needs to its end, with the prompts' budget to itself."""
+        reading = -(-sequence.unread // self._budget)
+        return reading + sequence.room - len(sequence.completion) - 1
+
+    def chunks(self, runs: Collection[Run]) -> tuple[Chunk, ...]:
+        """Their chunks, in their order. Each of them has a place with room for all its tokens."""
+        reading = [run.sequence for run in runs if run.sequence.phase == "prefill"]
+        shares = _shares(self._budget, reading)
+        left = self._budget - sum(shares.values())
+        guesses = len(runs) <= self._draft_running
+        chunks = []
+        for run in runs:
+            sequence = run.sequence
+            share = shares.get(sequence.number, 1)
+            token_ids = sequence.tokens(sequence.read, sequence.read + share)
+            samples = int(share == sequence.unread)
+            if guesses and sequence.phase == "decode":
+                drafts = self._guess(run, left)
+                token_ids += drafts
+                samples += len(drafts)
+                left -= len(drafts)
+            if token_ids:
+                chunks.append(_chunk(run, token_ids, samples))
+        return tuple(chunks)
+
+    def _guess(self, run: Run, left: int) -> tuple[int, ...]:
+        """What may follow the newest token. One of the room is left for what the model says after it."""
+        sequence = run.sequence
+        most = min(left, self._drafts, sequence.room - len(sequence.completion) - 1)
+        if most < 1:
+            return ()
+        if run.drafts is None:
+            run.drafts = Drafts(self._drafts)
+        run.drafts.extend(sequence.tokens(len(run.drafts), len(sequence)))
+        drafts = run.drafts.propose(most)
+        return drafts if self._places.grow(sequence, len(sequence) + len(drafts)) else ()
+
+
+def _chunk(run: Run, token_ids: tuple[int, ...], samples: int) -> Chunk:
+    sequence = run.sequence
+    assert sequence.place is not None
+    prefix = () if run.known else sequence.tokens(0, sequence.read)
+    run.known = True
+    return Chunk(
+        sequence.number,
+        sequence.place,
+        sequence.read,
+        token_ids,
+        samples,
+        sequence.params,
+        sequence.candidate,
+        prefix,
+    )
+
+
+def _shares(budget: int, reading: list[Sequence]) -> dict[int, int]:
+    """Equal shares of the budget, by number; what one does not need is shared by the others."""
+    shares = {}
+    ordered = sorted(reading, key=lambda sequence: sequence.unread)
+    for others, sequence in zip(range(len(ordered) - 1, -1, -1), ordered, strict=True):
+        shares[sequence.number] = min(sequence.unread, -(-budget // (others + 1)))
+        budget -= shares[sequence.number]
+    return shares
