@@ -123,8 +123,11 @@ class _Run:
             self._bias(look.window, group, query.dtype),
             None if look.sinks is None else look.sinks.view(self._heads, group).repeat(self._slots, 1),
         )
-        attended = torch.bmm(weights, values.flatten(0, 1)[:, : self._length]).view(self._slots, *out.shape[1:])
-        out[self._rows] = attended if self._used is None else attended[self._used]
+        values = values.flatten(0, 1)[:, : self._length]
+        if self._used is None:
+            torch.bmm(weights, values, out=out[self._rows].view(matrices, group, -1))
+        else:
+            out[self._rows] = torch.bmm(weights, values).view(self._slots, *out.shape[1:])[self._used]
 
     def _write(self, keys: torch.Tensor, values: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
         keys, key = keys.flatten(1, 2), key.reshape(key.shape[0], -1, 1)

@@ -121,3 +121,10 @@ def pack_linear_layers(model: nn.Module) -> None:
                 setattr(module, name, Int8Linear(child.weight, child.bias))
             elif isinstance(child, Conv1D):  # GPT-2's, with its weights the other way round
                 setattr(module, name, Int8Linear(child.weight.t(), child.bias))
+    for parameter in model.parameters():
+        parameter.data = own(parameter, parameter.dtype)
+
+
+def own(weight: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A copy: what was read from a file may be a window into it, and a single one keeps all of it in memory."""
+    return weight.detach().to(dtype, copy=True)

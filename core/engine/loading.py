@@ -62,7 +62,9 @@ def load(
     if not path.exists() and (path.suffix == ".gguf" or not _HUB_NAME.fullmatch(name)):
         raise ModelNotFound(f"there is no model at {path}. Give a folder, a GGUF file or a name on the hub")
     progress("loading PyTorch", 0.0)
-    from core.engine import checkpoint, gguf  # noqa: PLC0415 torch and transformers take seconds to import
+    from core.engine import checkpoint, gguf, threads  # noqa: PLC0415 torch and transformers take seconds to import
+
+    threads.use(1)
 
     read = partial(checkpoint.read, precision=precision, device=device)
     if path.is_file():

@@ -7,7 +7,6 @@ changes who runs (a new request, a cancelled one) takes effect between two steps
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator
 from collections.abc import Sequence as Row
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-import torch
-
+from core.engine import threads
 from core.engine.chat_tokenizer import ChatTokenizer
 from core.engine.engine import NOBODY, Caller, Completion, Message, Params, Usage
 from core.engine.loading import Loaded
@@ -49,6 +47,7 @@ class LocalEngine:
 
     def __init__(self, loaded: Loaded, settings: LocalSettings = LocalSettings()) -> None:
         """Takes the model out of `loaded` and makes it ready, which blocks for seconds: call it in a thread."""
+        threads.use(1)
         self.name = loaded.name
         self._chat = ChatTokenizer(loaded.tokenizer)
         self.fingerprint = self._chat.fingerprint
@@ -100,7 +99,7 @@ class LocalEngine:
         if self._last_thread is not None:
             await asyncio.to_thread(self._last_thread.shutdown)
         self._last_thread = thread = ThreadPoolExecutor(
-            1, thread_name_prefix="model", initializer=self._set_threads
+            1, thread_name_prefix="model", initializer=threads.use, initargs=(self._settings.threads,)
         )
         try:
             await self._steps(thread)
@@ -202,10 +201,6 @@ class LocalEngine:
             request.stream.fail(EngineStopped("the model was stopped while it answered"))
         self._requests.clear()
         self._scheduler = Scheduler(self._settings.scheduler, self._prepared.places())
-
-    def _set_threads(self) -> None:
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(self._settings.threads or min(torch.get_num_threads(), usable))
 
 
 @dataclass(frozen=True, slots=True)

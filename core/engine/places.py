@@ -10,6 +10,7 @@ Knows no tensor: how large a token's keys and values are, or what a state is, th
 runner's memory are made together and go together.
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Row
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,6 +79,10 @@ class Places(Protocol):
         """Room for `length` tokens in all, at most what `fits`; `place` may change. False: there is none now."""
         ...
 
+    def tidy(self, sequences: Iterable[Sequence]) -> None:
+        """Of all that have a place, bring one nearer to the others: those side by side are read in one call."""
+        ...
+
     def keep(self, sequence: Sequence) -> None:
         """Remember what it has read, as far as there is room and the cache lacks it. Needs its place."""
         ...
@@ -133,10 +138,20 @@ class KeyValuePlaces:
             return True
         if (target := self._take(sequence, length)) is None:
             return False
-        self._queue.append(Move(sequence.place, target, sequence.read))
-        self._slots.give_back(sequence.place)
-        sequence.place = target
+        self._move(sequence, target)
         return True
+
+    def tidy(self, sequences: Iterable[Sequence]) -> None:
+        last: dict[int, Sequence] = {}
+        for sequence in sequences:
+            assert sequence.place is not None
+            other = last.setdefault(sequence.place.size, sequence).place
+            if other is not None and other.index < sequence.place.index:
+                last[sequence.place.size] = sequence
+        for sequence in last.values():
+            assert sequence.place is not None
+            if (target := self._slots.nearer(sequence.place)) is not None:
+                self._move(sequence, target)
 
     def keep(self, sequence: Sequence) -> None:
         assert sequence.place is not None
@@ -149,6 +164,12 @@ class KeyValuePlaces:
     def copies(self) -> tuple[Copy, ...]:
         queue, self._queue = tuple(self._queue), []
         return queue
+
+    def _move(self, sequence: Sequence, target: Place) -> None:
+        assert sequence.place is not None
+        self._queue.append(Move(sequence.place, target, sequence.read))
+        self._slots.give_back(sequence.place)
+        sequence.place = target
 
     def _take(self, sequence: Sequence, length: int) -> Place | None:
         return self._slots.take(max(length, min(length + self._margin, sequence.longest)))
@@ -191,6 +212,9 @@ class StatePlaces:
 
     def grow(self, sequence: Sequence, length: int) -> bool:  # noqa: ARG002  a state holds any length
         return True
+
+    def tidy(self, sequences: Iterable[Sequence]) -> None:
+        """Nothing: states are gathered one by one."""
 
     def keep(self, sequence: Sequence) -> None:
         assert sequence.place is not None

@@ -154,6 +154,7 @@ class Scheduler:
         """The next step: empty when there is nothing to do. `commit` comes before the next call."""
         self._make_room()
         self._admit()
+        self._places.tidy(run.sequence for run in self._running.values())
         chunks = self._reading.chunks(self._running.values())
         self._in_step = frozenset(chunk.number for chunk in chunks)
         freed, self._freed = tuple(self._freed), []

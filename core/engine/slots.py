@@ -49,5 +49,12 @@ class Slots:
                 return Place(size, heappop(self._free[size]))
         return None
 
+    def nearer(self, place: Place) -> Place | None:
+        """The lowest free slot of the same class, if more than one lies below `place`."""
+        below = [index for index in self._free[place.size] if index < place.index]
+        if len(below) < 2:
+            return None
+        return Place(place.size, heappop(self._free[place.size]))
+
     def give_back(self, place: Place) -> None:
         heappush(self._free[place.size], place.index)
