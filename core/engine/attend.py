@@ -4,7 +4,7 @@ Rows of the batch are tokens. Sequences that read one token are attended to toge
 side by side; each longer chunk is attended to by itself. Knows tensors and places; neither models nor tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,10 +95,12 @@ class _Run:
         self._starts = starts
         self._key_at = starts[:, None, None].expand(-1, self._heads * dimension, 1)
         self._value_at = starts[:, None, None, None].expand(-1, self._heads, 1, self._values.shape[4])
-        self._ends = torch.ones(self._slots, dtype=torch.long, device=memory.device)
+        ends = [span.end for span in spans]
+        self._shortest, longest = min(ends), max(ends)
+        self._ends = torch.full((self._slots,), longest, device=memory.device)
         self._ends[used] = starts + 1
-        self._length = min(-(-max(span.end for span in spans) // _STRIDE) * _STRIDE, capacity)
-        self._biases: dict[int | None, torch.Tensor] = {}
+        self._length = min(-(-longest // _STRIDE) * _STRIDE, capacity)
+        self._hidden: dict[int | None, tuple[int, torch.Tensor]] = {}
 
     def attend(
         self,
@@ -120,7 +122,7 @@ class _Run:
             rows.reshape(matrices, group, -1),
             keys.flatten(0, 1)[..., : self._length],
             look,
-            self._bias(look.window, group, query.dtype),
+            self._hide,
             None if look.sinks is None else look.sinks.view(self._heads, group).repeat(self._slots, 1),
         )
         values = values.flatten(0, 1)[:, : self._length]
@@ -140,17 +142,16 @@ class _Run:
             keys.index_put_((used, torch.arange(keys.shape[1], device=at.device), at), key[..., 0])
             values.index_put_((used, torch.arange(self._heads, device=at.device), at), value[:, :, 0])
 
-    def _bias(self, window: int | None, group: int, dtype: torch.dtype) -> torch.Tensor:
-        """`[slot * head, query head of the group, position]`: 0 where a token may look and -inf elsewhere."""
-        if (bias := self._biases.get(window)) is None:
-            positions = torch.arange(self._length, device=self._ends.device)
+    def _hide(self, scores: torch.Tensor, window: int | None) -> None:
+        if window not in self._hidden:
+            first = self._shortest if window is None else 0  # all see what is before it
+            positions = torch.arange(first, self._length, device=scores.device)
             hidden = positions >= self._ends[:, None]
             if window is not None:
                 hidden |= positions < self._ends[:, None] - window
-            bias = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
-            shape = (self._slots, self._heads, group, self._length)
-            bias = self._biases[window] = bias[:, None, None].expand(shape).reshape(-1, group, self._length)
-        return bias
+            self._hidden[window] = first, _bias(hidden, scores)[:, None]
+        first, bias = self._hidden[window]
+        scores.view(self._slots, -1, self._length)[:, :, first:].add_(bias)
 
 
 class _Chunk:
@@ -160,7 +161,7 @@ class _Chunk:
         self._span = span
         self._keys = memory.keys[span.place.size][:, span.place.index]
         self._values = memory.values[span.place.size][:, span.place.index]
-        self._biases: dict[tuple[int, int | None], torch.Tensor] = {}
+        self._hidden: dict[tuple[int, int | None], tuple[int, torch.Tensor]] = {}
 
     def attend(
         self,
@@ -189,34 +190,48 @@ class _Chunk:
         group = query.shape[1] // heads
         rows = query.view(length, heads, group, -1).transpose(0, 1).reshape(heads, length * group, -1)
         sinks = None if look.sinks is None else look.sinks.view(heads, 1, group).expand(-1, length, -1).flatten(1)
-        bias = self._bias(start, length, look.window, group, query.dtype)
-        attended = torch.bmm(_weights(rows, keys, look, bias, sinks), values)
+
+        def hide(scores: torch.Tensor, window: int | None) -> None:
+            self._hide(scores.view(heads, length, group, -1), window, start)
+
+        attended = torch.bmm(_weights(rows, keys, look, hide, sinks), values)
         return attended.view(heads, length, group, -1).transpose(0, 1).flatten(1, 2)
 
-    def _bias(self, start: int, length: int, window: int | None, group: int, dtype: torch.dtype) -> torch.Tensor:
-        """`[head, row * query head of the group, position]`, the same for all layers with the same window."""
-        if (bias := self._biases.get((start, window))) is None:
-            positions = torch.arange(self._span.end, device=self._keys.device)
-            own = torch.arange(start, start + length, device=self._keys.device)[:, None]
+    def _hide(self, scores: torch.Tensor, window: int | None, start: int) -> None:
+        if (start, window) not in self._hidden:
+            first = start if window is None else 0  # all see what is before it
+            positions = torch.arange(first, self._span.end, device=scores.device)
+            own = torch.arange(start, start + scores.shape[1], device=scores.device)[:, None]
             hidden = positions > own
             if window is not None:
                 hidden |= positions <= own - window
-            bias = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
-            bias = bias.repeat_interleave(group, 0).expand(self._keys.shape[1], -1, -1)
-            self._biases[start, window] = bias
-        return bias
+            self._hidden[start, window] = first, _bias(hidden, scores)[:, None]
+        first, bias = self._hidden[start, window]
+        scores[..., first:].add_(bias)
+
+
+def _bias(hidden: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """-inf where something is hidden, and 0 elsewhere."""
+    return like.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)
 
 
 def _weights(
-    query: torch.Tensor, keys: torch.Tensor, look: Look, bias: torch.Tensor, sinks: torch.Tensor | None
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    look: Look,
+    hide: Callable[[torch.Tensor, int | None], None],
+    sinks: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Softmax over positions: `query` is `[n, row, dimension]`, `keys` is `[n, dimension, position]`, `bias` is
-    `[n, row, position]` and `sinks` is `[n, row]`."""
-    if look.softcap is None:
-        scores = torch.baddbmm(bias, query, keys, alpha=look.scale)
-    else:
-        scores = torch.bmm(query, keys).mul_(look.scale / look.softcap).tanh_().mul_(look.softcap).add_(bias)
+    """Softmax over positions: `query` is `[n, row, dimension]`, `keys` is `[n, dimension, position]` and `sinks`
+    is `[n, row]`. `hide` is given the scores, `[n, row, position]`, and the window, and changes those of positions
+    that a row may not see."""
+    scores = torch.bmm(query, keys)
+    if look.scale != 1.0:
+        scores.mul_(look.scale)
+    if look.softcap is not None:
+        scores.div_(look.softcap).tanh_().mul_(look.softcap)
+    hide(scores, look.window)
     if sinks is None:
-        return torch.softmax(scores, -1)
+        return torch.softmax(scores, -1, out=scores)
     scores = torch.cat((scores, sinks.to(scores.dtype)[..., None]), -1)
     return torch.softmax(scores, -1)[..., :-1]

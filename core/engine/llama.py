@@ -65,11 +65,11 @@ class _Scratch:
 class _Layer:
     def __init__(self, layer: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        dimension = attention.head_dim
+        dimension, scale = attention.head_dim, attention.scaling
         self.attention_norm = own(layer.input_layernorm.weight)
         self.mlp_norm = own(layer.post_attention_layernorm.weight)
         self.qkv = PackedWeight.pack(
-            _interleaved(attention.q_proj.weight, dimension),
+            _interleaved(attention.q_proj.weight, dimension) * scale,
             _interleaved(attention.k_proj.weight, dimension),
             attention.v_proj.weight,
         )
@@ -96,7 +96,7 @@ class Int8Llama:
         self.memory = memory
         self.vocabulary: int = config.vocab_size
         self._epsilon = torch.tensor(config.rms_norm_eps)
-        self._look = Look(attention.scaling)
+        self._look = Look(1.0)  # the scale is in the queries' weights
         self._heads = (config.num_attention_heads, config.num_key_value_heads, config.num_key_value_heads)
         self._dimension: int = attention.head_dim
         self._widths = (

@@ -6,12 +6,15 @@ Guesses of what comes next get what is left of it.
 """
 
 from collections.abc import Collection
+from collections.abc import Sequence as Row
 from dataclasses import dataclass
 
 from core.engine.batch import Chunk
 from core.engine.drafts import Drafts
 from core.engine.places import Places
 from core.engine.sequence import Sequence
+
+_PARTS = 4  # of the budget: one is sure for whoever came first, however many short prompts follow
 
 
 @dataclass(slots=True)
@@ -91,11 +94,22 @@ def _chunk(run: Run, token_ids: tuple[int, ...], samples: int) -> Chunk:
     )
 
 
-def _shares(budget: int, reading: list[Sequence]) -> dict[int, int]:
-    """Equal shares of the budget, by number; what one does not need is shared by the others."""
-    shares = {}
-    ordered = sorted(reading, key=lambda sequence: sequence.unread)
-    for others, sequence in zip(range(len(ordered) - 1, -1, -1), ordered, strict=True):
-        shares[sequence.number] = min(sequence.unread, -(-budget // (others + 1)))
-        budget -= shares[sequence.number]
+def _shares(budget: int, reading: Row[Sequence]) -> dict[int, int]:
+    """By number, for sequences in the order in which they got their places. Whoever came first is sure of a part
+    of the budget; the other parts go to those that have read least, so that a short prompt is read at once."""
+    part = max(1, budget // _PARTS)
+    shares: dict[int, int] = dict.fromkeys((sequence.number for sequence in reading), 0)
+
+    def give(sequence: Sequence, most: int) -> None:
+        nonlocal budget
+        share = min(sequence.unread - shares[sequence.number], most, budget)
+        shares[sequence.number] += share
+        budget -= share
+
+    if reading:
+        give(reading[0], part)
+    in_turn = sorted(reading, key=lambda sequence: (sequence.read - sequence.cached) // part)
+    for most in (part, budget):
+        for sequence in in_turn:
+            give(sequence, most)
     return shares

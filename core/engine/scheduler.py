@@ -1,7 +1,7 @@
 """Chooses what the next step reads. Pure Python on the event loop: no tensor, no text, no lock.
 
 A step reads the newest token of every sequence that writes, and beside them at most `prefill_budget` tokens of
-prompts, in equal shares: a long prompt holds up neither those who are being answered nor a short prompt that came
+prompts, in turns: a long prompt holds up neither those who are being answered nor a short prompt that came
 after it. Guessed tokens get only what the prompts leave of that budget.
 
 Memory. A place is given for the tokens that a sequence has now and a few more, not for all that it may come to:

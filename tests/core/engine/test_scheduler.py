@@ -17,10 +17,26 @@ def test_a_long_prompt_is_read_beside_what_the_others_write() -> None:
     assert [lengths(step(made)) for _ in range(4)] == [{1: 1, 2: 8}, {1: 1, 2: 8}, {1: 1, 2: 4}, {1: 1, 2: 1}]
 
 
-def test_prompts_share_a_step_equally_and_what_one_does_not_need_goes_to_the_others() -> None:
+def test_prompts_share_a_step_and_what_one_does_not_need_goes_to_the_others() -> None:
     made = scheduler()
     add(made, [sequence(1, prompt=20), sequence(2, prompt=1), sequence(3, prompt=20)])
-    assert lengths(step(made)) == {1: 4, 2: 1, 3: 3}
+    assert lengths(step(made)) == {1: 5, 2: 1, 3: 2}
+    assert lengths(step(made)) == {1: 4, 2: 1, 3: 4}
+
+
+def test_short_prompts_are_read_one_after_the_other_and_not_all_by_halves() -> None:
+    made = scheduler(prefill_budget=8, max_running=8)
+    add(made, [sequence(number, prompt=2) for number in range(1, 9)])
+    assert [chunk.samples for chunk in step(made).chunks] == [1, 1, 1, 1]
+
+
+def test_a_long_prompt_goes_on_however_many_short_ones_follow() -> None:
+    made = scheduler(prefill_budget=8, max_running=4, max_waiting=60)
+    made.add(long := sequence(1, prompt=40))
+    for number in range(2, 22):
+        made.add(sequence(number, prompt=8, room=1))
+        step(made)
+    assert long.full
 
 
 def test_a_short_prompt_does_not_wait_for_a_long_one_before_it() -> None:
@@ -34,7 +50,7 @@ def test_a_short_prompt_does_not_wait_for_a_long_one_before_it() -> None:
 def test_with_more_prompts_than_budget_some_are_read_and_the_budget_is_kept() -> None:
     made = scheduler(prefill_budget=2)
     add(made, [sequence(1), sequence(2), sequence(3)])
-    assert lengths(made.schedule()) == {1: 1, 2: 1}
+    assert lengths(made.schedule()) == {1: 2}
 
 
 def test_only_the_last_chunk_of_a_prompt_samples() -> None:
