@@ -1,12 +1,13 @@
-"""Builds store, engine, dialogue and adapters from the settings, runs them in one TaskGroup, and ends them.
+"""Builds engine, dialogue, worker and adapters from a plan, runs them in one TaskGroup, and ends them.
 
 The order of the end matters: the worker is drained while the adapters still listen and can still deliver (what
-they accept meanwhile is on disk and answered at the next start), then everything is cancelled together.
+they accept meanwhile is on disk and answered at the next start, or by another worker), then everything is
+cancelled together. A bot's connection that must be alone is held by a lease; others that would listen stand by.
 """
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,33 +20,44 @@ from core.answer import Deliver
 from core.dialogue import Dialogue, DialogueSettings
 from core.engine.engine import Engine
 from core.errors import Refused
+from core.store.leases import Leases
 from core.store.store import Store
 from core.worker import Worker, WorkerSettings
 
-DRAIN_SECONDS = 3.5
-"""How long replies may take to end at a stop; with closing, the whole stop stays under five seconds."""
+END_SECONDS = 3.0
+"""How long a reply that is ended early may take to be brought to its room; with all that is closed after it, a
+stop that waits for no reply stays under five seconds."""
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run. `address` is where the HTTP server listens; `None`: nothing is served."""
+    """What to run. Without an `engine` nothing is answered here, without `listen` nothing is heard.
 
-    engine: Engine
+    `alone` names the platforms to which a bot may have one connection only. `address` is where the HTTP server
+    listens; `None`: nothing is served. At a SIGTERM replies that nobody else can go on with have `drain_seconds`
+    to end by themselves.
+    """
+
+    engine: Engine | None
     adapters: Sequence[Adapter]
+    listen: bool = True
+    alone: Collection[str] = ()
     dialogue: DialogueSettings = field(default_factory=DialogueSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     address: tuple[str, int] | None = None
+    drain_seconds: float = 20.0
 
 
 class Bot:
-    """What runs. `listening` is set when everything that can be reached from outside listens (an adapter that was
-    refused is not waited for); `stop` ends the bot from anywhere."""
+    """What runs. `listening` is set when everything that can be reached from outside listens, stands by or
+    delivers (an adapter that was refused is not waited for); `stop` ends the bot from anywhere, and `patience` is
+    how many seconds replies then have to end by themselves."""
 
-    def __init__(self, worker: Worker, platforms: Sequence[str], *, served: bool) -> None:
-        self.worker = worker
+    def __init__(self, platforms: Sequence[str], *, served: bool) -> None:
         self.url: str | None = None
+        self.patience = 0.0
         self.refused: list[Refused] = []
         self.listening = asyncio.Event()
         self._platforms = len(platforms)
@@ -81,59 +93,105 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
     escapes a task is fatal: it cancels the block and is raised as an exception group.
     """
     deliver: dict[str, Deliver] = {}
-    worker = Worker(store, Dialogue(plan.engine, plan.dialogue), deliver, plan.worker)
-    bot = Bot(worker, [adapter.platform for adapter in plan.adapters], served=plan.address is not None)
+    bot = Bot([adapter.platform for adapter in plan.adapters], served=plan.address is not None)
+    worker = None
+    if plan.engine is not None:
+        worker = Worker(store, Dialogue(plan.engine, plan.dialogue), deliver, plan.worker)
 
     def ready(url: str) -> None:
         bot.url = url
         bot.started("http")
-        report(f"page and API: {url}")
+        report(f"page and API: {url}" if plan.listen else f"health: {url}/healthz")
 
     async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(plan.engine.run(), name="engine"),
-            group.create_task(worker.run(), name="worker"),
-        ]
+        tasks = []
+        if plan.engine is not None and worker is not None:
+            tasks.append(group.create_task(plan.engine.run(), name="engine"))
+            tasks.append(group.create_task(worker.run(), name="worker"))
         for adapter in plan.adapters:
-            listening = _listen(adapter, store, bot, deliver, report)
-            tasks.append(group.create_task(listening, name=adapter.platform))
+            life = _Life(adapter, store, plan, bot, deliver, report)
+            tasks.append(group.create_task(life.run(), name=adapter.platform))
         if plan.address is not None:
-            host, port = plan.address
-            tasks.append(group.create_task(serve(_routes(plan.adapters), host, port, ready=ready), name="http"))
+            routes = _routes(plan.adapters) if plan.listen else []
+            tasks.append(group.create_task(serve(routes, *plan.address, ready=ready), name="http"))
         try:
             yield bot
         finally:
-            await worker.drain(DRAIN_SECONDS)
+            if worker is not None:
+                await worker.drain(END_SECONDS, patience=bot.patience)
             for task in tasks:
                 task.cancel()
 
 
-async def _listen(adapter: Adapter, store: Store, bot: Bot, deliver: dict[str, Deliver], report: Report) -> None:
-    """One adapter's life. One that stops listening by itself (the person left the terminal) ends the bot."""
+class _Life:
+    """One adapter's, from when it is entered to its end."""
 
-    def refused(exc: Refused) -> None:
-        bot.refused.append(exc)
-        report(f"{exc.platform}: {exc.why}. {exc.fix}")
-        if bot.refused_all:
-            bot.stop()
+    def __init__(
+        self,
+        adapter: Adapter,
+        store: Store,
+        plan: Plan,
+        bot: Bot,
+        deliver: dict[str, Deliver],
+        report: Report,
+    ) -> None:
+        self._adapter = adapter
+        self._store = store
+        self._plan = plan
+        self._bot = bot
+        self._deliver = deliver
+        self._report = report
+        self._name = adapter.platform
 
-    try:
-        async with _entered(adapter):
-            deliver[adapter.platform] = adapter.deliver
-            bot.started(adapter.platform)
-            report(f"{adapter.platform}: listening")
-            try:
-                await adapter.listen(store.inbox)
-            except Refused as exc:
-                del deliver[adapter.platform]  # what waits is kept for the next start
-                refused(exc)
-                await asyncio.Event().wait()  # the replies under way are still brought to their rooms
-        bot.stop()
-    except Refused as exc:
-        refused(exc)
-    finally:
-        deliver.pop(adapter.platform, None)
-        bot.started(adapter.platform)
+    async def run(self) -> None:
+        """One that stops listening by itself (the person left the terminal) ends the bot."""
+        try:
+            async with _entered(self._adapter):
+                self._deliver[self._name] = self._adapter.deliver
+                try:
+                    await self._listen_or_deliver()
+                except Refused as exc:
+                    del self._deliver[self._name]  # what waits is kept for the next start
+                    self._refused(exc)
+                    await asyncio.Event().wait()  # the replies under way are still brought to their rooms
+            self._bot.stop()
+        except Refused as exc:
+            self._refused(exc)
+        finally:
+            self._deliver.pop(self._name, None)
+            self._bot.started(self._name)
+
+    async def _listen_or_deliver(self) -> None:
+        if not self._plan.listen:
+            self._started("delivering")
+            await asyncio.Event().wait()
+        elif self._name in self._plan.alone:
+            name = _connection_of(self._adapter)
+            await Leases(self._store.client).alone(name, self._listen, standing_by=self._stands_by)
+        else:
+            await self._listen()
+
+    async def _listen(self) -> None:
+        self._started("listening")
+        await self._adapter.listen(self._store.inbox)
+
+    def _stands_by(self, holder: str) -> None:
+        self._started(f"standing by; the bot is connected on {holder}")
+
+    def _started(self, doing: str) -> None:
+        self._bot.started(self._name)
+        self._report(f"{self._name}: {doing}")
+
+    def _refused(self, exc: Refused) -> None:
+        self._bot.refused.append(exc)
+        self._report(f"{exc.platform}: {exc.why}. {exc.fix}")
+        if self._bot.refused_all:
+            self._bot.stop()
+
+
+def _connection_of(adapter: Any) -> str:
+    """The name of the lease on the connection of an adapter that was entered: its platform and bot account."""
+    return f"{adapter.platform}/{adapter.bot}"
 
 
 @asynccontextmanager
@@ -151,20 +209,23 @@ def _routes(adapters: Sequence[Adapter]) -> list[BaseRoute]:
 
 
 async def run_until_signal(store: Store, plan: Plan, report: Report) -> Bot:
-    """Run until SIGINT or SIGTERM, or until an adapter ends by itself. A second signal does not wait any more."""
+    """Run until SIGINT or SIGTERM, or until an adapter ends by itself. Who presses Ctrl-C waits for no reply; a
+    second signal waits for nothing."""
     loop = asyncio.get_running_loop()
     async with running(store, plan, report) as bot:
         main = asyncio.current_task()
         assert main is not None
 
-        def on_signal() -> None:
-            for number in (signal.SIGINT, signal.SIGTERM):
+        def stop(patience: float) -> None:
+            for number in patiences:
                 loop.add_signal_handler(number, main.cancel)
-            report("stopping: the replies under way are being ended")
+            report("stopping: the replies under way are being ended or handed over")
+            bot.patience = patience
             bot.stop()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        patiences = {signal.SIGINT: 0.0, signal.SIGTERM: plan.drain_seconds}
+        for number, patience in patiences.items():
             with suppress(NotImplementedError):  # Windows has no handlers on the loop; Ctrl-C cancels there
-                loop.add_signal_handler(number, on_signal)
+                loop.add_signal_handler(number, stop, patience)
         await bot.until_stopped()
     return bot

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from adapters import Adapter
-from bots.settings import Settings
+from bots.settings import Fallback, Model, Settings
 from core.dialogue import DialogueSettings
 from core.engine.engine import Engine, Params
 from core.store.client import StoreSettings
@@ -41,28 +41,66 @@ def dialogue(settings: Settings) -> DialogueSettings:
             max_tokens=model.max_tokens,
             temperature=model.temperature,
             top_p=model.top_p,
+            top_k=model.top_k,
+            min_p=model.min_p,
             repetition_penalty=model.repetition_penalty,
         ),
     )
 
 
 async def engine(settings: Settings, progress: Progress) -> Engine:
-    """The configured model, loaded. Raises `ModelNotFound`."""
+    """The configured model, loaded, with those behind it. Raises `ModelNotFound`."""
+    first, *others = await engines(settings, progress)
+    if not others:
+        return first
+    from core.engine.fallback import FallbackEngine
+
+    return FallbackEngine((first, *others))
+
+
+async def engines(settings: Settings, progress: Progress) -> list[Engine]:
+    """The configured model and its fallbacks, in their order. Raises `ModelNotFound`."""
+    others: list[Engine] = [_remote(each) for each in settings.model.fallbacks]
+    return [await _first(settings, progress), *others]
+
+
+async def _first(settings: Settings, progress: Progress) -> Engine:
     model = settings.model
     if model.name == "echo":
         from core.engine.scripted import ScriptedEngine
 
         return ScriptedEngine(delay=model.delay)
     if model.url is not None:
-        from core.engine.remote import RemoteEngine, RemoteSettings
+        return _remote(model)
+    return await asyncio.to_thread(_local, settings, progress)
 
-        key = model.api_key.get_secret_value()
-        return RemoteEngine(RemoteSettings(url=model.url, model=model.name, api_key=key, context=model.context))
+
+def _remote(model: Model | Fallback) -> Engine:
+    from core.engine.remote import RemoteEngine, RemoteSettings
+
+    assert model.url is not None
+    return RemoteEngine(
+        RemoteSettings(
+            url=model.url,
+            model=model.name,
+            api_key=model.api_key.get_secret_value(),
+            context=model.context,
+            bytes_per_token=model.bytes_per_token,
+        )
+    )
+
+
+def _local(settings: Settings, progress: Progress) -> Engine:
     from core.engine.loading import load
     from core.engine.local import LocalEngine, LocalSettings
+    from core.engine.scheduler import SchedulerSettings
 
-    loaded = await asyncio.to_thread(load, model.name, models_dir=settings.data_dir / "models", progress=progress)
-    return LocalEngine(loaded, LocalSettings())
+    model = settings.model
+    loaded = load(
+        model.name, models_dir=settings.data_dir / "models", precision=model.precision, progress=progress
+    )
+    scheduler = SchedulerSettings(max_running=model.max_running, max_waiting=model.max_waiting)
+    return LocalEngine(loaded, LocalSettings(kv_cache_gb=model.kv_cache_gb, scheduler=scheduler))
 
 
 def discord_settings(settings: Settings) -> "DiscordSettings":
@@ -130,3 +168,19 @@ def adapter(platform: str, settings: Settings, fleet: Fleet, *, model: str) -> A
 
 def adapters(platforms: Sequence[str], settings: Settings, fleet: Fleet, *, model: str) -> list[Adapter]:
     return [adapter(platform, settings, fleet, model=model) for platform in platforms]
+
+
+def alone(settings: Settings) -> frozenset[str]:
+    """The platforms to which a bot has one connection, however many processes would listen.
+
+    Discord gives each connection every event, and Telegram ends one poll for another. Slack shares its events
+    among the connections of Socket Mode: then two messages that a person writes quickly would be accepted in
+    either order, and what the bot must know to read missed messages would be written by several. Webhooks and the
+    page may come in anywhere.
+    """
+    held = {
+        "discord": True,
+        "telegram": settings.telegram.mode == "polling",
+        "slack": settings.slack.mode == "socket",
+    }
+    return frozenset(platform for platform, alone in held.items() if alone)

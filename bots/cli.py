@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bots import build, disk, doctor, memory, wizard
+from bots import aside, build, disk, doctor, memory, wizard
 from bots.app import Plan, run_until_signal
 from bots.errors import clear_errors
+from bots.role import Role
 from bots.settings import BadSettings, Settings, load
 from core.store.store import open_store
 
@@ -27,11 +28,14 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.add_typer(memory.cli, name="memory")
+cli.command()(aside.retry)
 console = Console(stderr=True, highlight=False)
 
 CHATTY = ("aiohttp", "discord", "httpx", "markdown_it", "openai", "slack_bolt", "slack_sdk", "telegram", "uvicorn")
 """Libraries that tell, below their warnings, of every connection, request or line of a message."""
 
+PORT = 8080
+"""Where the page is, unless `http.port` says it."""
 
 T = TypeVar("T")
 
@@ -41,6 +45,9 @@ class Platform(StrEnum):
     telegram = "telegram"
     slack = "slack"
     web = "web"
+
+
+RoleOption = Annotated[Role, typer.Option(help="What this process does: listen to people, answer them, or both.")]
 
 
 @cli.callback()
@@ -57,35 +64,39 @@ def _options(
 def run(
     context: typer.Context,
     platforms: Annotated[list[Platform] | None, typer.Argument(help="Else all with a token, and web.")] = None,
+    role: RoleOption = Role.all,
 ) -> None:
     """Run the bot on the platforms named."""
     with clear_errors():
         settings = load(context.obj)
         named = tuple(dict.fromkeys(platform.value for platform in platforms or ()))
-        names = named or (*settings.platforms, "web")
-        for name in names:
+        # Whoever only works also answers the terminals that only listen.
+        names = named or (*settings.platforms, "web", *(() if role.listens else ("terminal",)))
+        for name in named:
             if name != "web" and name not in settings.platforms:
                 raise BadSettings(f"{name} has no token; `trialogue init` tells where to get one")
         _log(settings.log_level)
-        _run(_serve(settings, names, address=(settings.http.host, settings.http.port)))
+        _run(_serve(settings, names, role))
 
 
 @cli.command()
-def chat(context: typer.Context) -> None:
-    """Talk in this terminal."""
+def chat(context: typer.Context, role: RoleOption = Role.all) -> None:
+    """Talk in this terminal; with `--role listen` somebody else answers."""
+    if not role.listens:
+        raise typer.BadParameter("a terminal that does not listen is of no use")
     with clear_errors():
         settings = load(context.obj)
         _log("error")
-        _run(_serve(settings, ("terminal",), address=None))
+        _run(_serve(settings, ("terminal",), role))
 
 
 @cli.command(name="doctor")
-def _doctor(context: typer.Context) -> None:
+def _doctor(context: typer.Context, role: RoleOption = Role.all) -> None:
     """Check settings, Redis, model, disk and each token, and say what to do."""
     with clear_errors():
         settings = load(context.obj)
         _log("error")
-        if not _run(doctor.examine(settings, Console())):
+        if not _run(doctor.examine(settings, role, Console())):
             raise typer.Exit(1)
 
 
@@ -102,21 +113,36 @@ def main() -> None:
     cli()
 
 
-async def _serve(settings: Settings, platforms: tuple[str, ...], *, address: tuple[str, int] | None) -> None:
+async def _serve(settings: Settings, platforms: tuple[str, ...], role: Role) -> None:
     await asyncio.to_thread(disk.prepare, settings.data_dir)
     async with open_store(build.store_settings(settings)) as store:
-        with _progress() as progress:
-            engine = await build.engine(settings, progress)
-        served = any(platform in {"web", "telegram", "slack"} for platform in platforms)
+        engine = None
+        if role.works:
+            with _progress() as progress:
+                engine = await build.engine(settings, progress)
+        model = settings.model.name if engine is None else engine.name
         plan = Plan(
             engine=engine,
-            adapters=build.adapters(platforms, settings, store.fleet, model=engine.name),
+            adapters=build.adapters(platforms, settings, store.fleet, model=model),
+            listen=role.listens,
+            alone=build.alone(settings),
             dialogue=build.dialogue(settings),
-            address=address if served else None,
+            address=_address(settings, platforms, role),
+            drain_seconds=settings.drain_seconds,
         )
         bot = await run_until_signal(store, plan, lambda line: console.print(line, markup=False))
     if bot.refused_all:
         raise typer.Exit(1)
+
+
+def _address(settings: Settings, platforms: tuple[str, ...], role: Role) -> tuple[str, int] | None:
+    """Where to serve. A worker has only its health to serve, and does so if it is told where."""
+    http = settings.http
+    if not role.listens:
+        return None if http.port is None else (http.host, http.port)
+    if {"web", "telegram", "slack"}.isdisjoint(platforms):
+        return None
+    return http.host, PORT if http.port is None else http.port
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:

@@ -1,4 +1,5 @@
-"""What `trialogue doctor` looks at: disk, Redis, the model, and each token with its platform."""
+"""What `trialogue doctor` looks at: disk, Redis, who is there, what was set aside, the model, and each token with
+its platform."""
 
 import asyncio
 import shutil
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters import Finding
-from bots import build, disk
+from bots import aside, build, disk
+from bots.role import Role
 from bots.settings import Settings
 from core.engine.engine import Engine, Message, Params
 from core.errors import CoreError
@@ -21,13 +23,15 @@ _SECONDS = 60.0
 Check = Callable[[], Awaitable[list[Finding]]]
 
 
-async def examine(settings: Settings, console: Console) -> bool:
-    """Look at everything at once and print what was found. True when nothing needs to be done."""
+async def examine(settings: Settings, role: Role, console: Console) -> bool:
+    """Look at everything that a process with this role needs, at once, and print what was found. True when nothing
+    needs to be done."""
     checks: dict[str, Check] = {
         "disk": lambda: _disk(settings.data_dir),
         "redis": lambda: _redis(settings),
-        "model": lambda: _model(settings),
     }
+    if role.works:
+        checks["model"] = lambda: _model(settings)
     for platform in settings.platforms:
         checks[platform] = lambda platform=platform: _platform(platform, settings)  # type: ignore[misc]
     found = await asyncio.gather(*(_guarded(check) for check in checks.values()))
@@ -71,17 +75,30 @@ def _look_at_disk(folder: Path) -> Finding:
 async def _redis(settings: Settings) -> list[Finding]:
     async with open_store(build.store_settings(settings)) as store:
         await store.ping()
-        return [Finding(True, f"{store.describe()} answers")]
+        workers = len(await store.fleet.others())
+        return [
+            Finding(
+                True,
+                f"{store.describe()} answers; {workers} {'worker is' if workers == 1 else 'workers are'} there",
+            ),
+            *await aside.findings(store),
+        ]
 
 
 async def _model(settings: Settings) -> list[Finding]:
-    engine = await build.engine(settings, lambda _what, _share: None)
-    if settings.model.url is not None:
-        await _answers(engine)
-    return [Finding(True, f"{engine.name}: {engine.context} tokens of context")]
+    """Each engine by itself: one that stands in for a broken one would hide it."""
+    first, *others = await build.engines(settings, lambda _what, _share: None)
+    asked = others if settings.model.url is None else [first, *others]
+    found = await asyncio.gather(*(_guarded(lambda engine=engine: _answers(engine)) for engine in asked))  # type: ignore[misc]
+    here = [] if first in asked else [_described(first)]
+    return [*here, *(finding for findings in found for finding in findings)]
 
 
-async def _answers(engine: Engine) -> None:
+def _described(engine: Engine) -> Finding:
+    return Finding(True, f"{engine.name}: {engine.context} tokens of context")
+
+
+async def _answers(engine: Engine) -> list[Finding]:
     """Only an answer tells that a server is there, has the model and takes our key."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -91,6 +108,7 @@ async def _answers(engine: Engine) -> None:
             running.cancel()
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from failed
+    return [_described(engine)]
 
 
 async def _platform(platform: str, settings: Settings) -> list[Finding]:

@@ -16,6 +16,7 @@ from rich.table import Table
 from bots import build
 from bots.errors import clear_errors
 from bots.settings import load
+from core.store.aside import Aside
 from core.store.store import Store, open_store
 from core.turns import Conversation
 
@@ -86,11 +87,15 @@ async def _export(context: typer.Context, output: Path | None) -> None:
 
 async def _forget(context: typer.Context, name: str | None) -> None:
     async with _store(context) as store:
-        conversations = (
-            [c async for c in store.memory.conversations()] if name is None else [await _find(store, name)]
-        )
+        aside = Aside(store.client, store.inbox)
+        if name is None:
+            conversations = {entry.event.conversation for entry in await aside.all()}
+            conversations |= {c async for c in store.memory.conversations()}
+        else:
+            conversations = {await _find(store, name)}
         for conversation in conversations:
             await store.memory.forget(conversation)
+            await aside.forget(conversation)
     console.print(f"Forgotten: {len(conversations)}.")
 
 

@@ -103,7 +103,7 @@ class Slack(_Section):
 
 class Http(_Section):
     host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
+    port: int | None = Field(None, ge=0, le=65535)
     names: tuple[str, ...] = ()
 
 
@@ -113,14 +113,30 @@ class Redis(_Section):
     shards: int = Field(16, ge=1, le=1024)
 
 
+class Fallback(_Section):
+    url: HttpUrl
+    name: str = Field(min_length=1)
+    api_key: Token = NoSecret
+    context: int = Field(8192, ge=256)
+    bytes_per_token: float = Field(1.0, ge=1, le=8)
+
+
 class Model(_Section):
     name: str = Field("default", min_length=1)
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    kv_cache_gb: float = Field(3.0, gt=0)
+    max_running: int = Field(64, ge=1, le=1024)
+    max_waiting: int = Field(256, ge=0, le=100_000)
     url: HttpUrl | None = None
     api_key: Token = NoSecret
+    bytes_per_token: float = Field(1.0, ge=1, le=8)
+    fallbacks: tuple[Fallback, ...] = ()
     delay: float = Field(0.0, ge=0, le=60)
     max_tokens: int = Field(512, ge=1)
     temperature: float = Field(0.2, ge=0, le=2)
     top_p: float = Field(0.9, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    min_p: float = Field(0.0, ge=0, le=1)
     repetition_penalty: float = Field(1.1, ge=1, le=2)
     context: int = Field(8192, ge=256)
 
@@ -148,6 +164,7 @@ class Settings(BaseSettings):
     tell_time: bool = False
     data_dir: Path = Field(default_factory=lambda: user_data_path("trialogue"))
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    drain_seconds: float = Field(20.0, ge=0, le=3600)
     discord: Discord = Discord()
     telegram: Telegram = Telegram()
     slack: Slack = Slack()

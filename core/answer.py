@@ -9,7 +9,7 @@ from typing import Literal
 
 from core import notices
 from core.dialogue import Dialogue
-from core.errors import CoreError, Overloaded, Refused
+from core.errors import CoreError, Overloaded, PromptTooLong, Refused
 from core.prompt import Prompt
 from core.reply import LeasedReply
 from core.store.claim import Claim
@@ -27,6 +27,9 @@ _NOTICES: Mapping[Cut, str] = {
     "length": notices.LENGTH,
     "time": notices.TIME,
 }
+
+# How long a message that is on its way may take to arrive when the rest of the reply is handed over.
+_ARRIVES_WITHIN = 2.0
 
 
 class Answer:
@@ -46,10 +49,12 @@ class Answer:
         self._halt: Halt | None = None
         self._writing: asyncio.Timeout | None = None
         self._refused = False
+        self._leaving = asyncio.Event()
 
     def halt(self, why: Halt) -> None:
-        """End the answer early; what is written so far becomes final. The first reason counts."""
-        if self._halt is None:
+        """End the answer early; what is written so far becomes final. The first reason counts. One that is being
+        handed over goes on elsewhere."""
+        if self._halt is None and not self._leaving.is_set():
             self._halt = why
             self._write_for(0.0)
 
@@ -57,20 +62,42 @@ class Answer:
         if self.task is not None:
             self.task.cancel()
 
-    async def run(self, deliver: Deliver) -> None:
-        """Write and deliver side by side, then acknowledge.
+    def hand_over(self) -> None:
+        """Leave the rest to another worker: `run` ends soon and returns False."""
+        self._leaving.set()
+
+    async def run(self, deliver: Deliver) -> bool:
+        """Write and deliver side by side, then acknowledge. False: the rest was handed over, and the claim is to
+        be given back by the caller.
 
         Raises an exception group: `LeaseLost`, `StoreUnavailable`, or what nobody foresaw.
         """
         if self.claim.stopped:
             self.halt("stopped")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._write(), name="write")
-            group.create_task(self._show(deliver), name="deliver")
+        done = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                leave = group.create_task(self._leave(), name="leave")
+                write = group.create_task(self._write(), name="write")
+                show = group.create_task(self._show(deliver), name="deliver")
+                await asyncio.wait([write, show])
+                leave.cancel()
+                done = True
+        except* _HandedOver:
+            pass
+        if not done:
+            log.info("handed over while %s: %s", self.claim.phase, self.claim.event.id)
+            return False
         if self._refused:
-            await self.set_aside()
+            await self.leave_as_it_stands()
         else:
             await self._claims.delivered(self.claim)
+        return True
+
+    async def _leave(self) -> None:
+        await self._leaving.wait()
+        await self._reply.close(_ARRIVES_WITHIN)
+        raise _HandedOver
 
     async def apologise(self) -> None:
         """Nobody can write this answer: what was shown stays, and the person is told by whoever delivers."""
@@ -79,7 +106,7 @@ class Answer:
         else:
             await self._notice(self._dialogue.notice(self.claim.event))
 
-    async def set_aside(self) -> None:
+    async def leave_as_it_stands(self) -> None:
         """The room will never take the rest of a complete reply: memory gets what stands there."""
         await self._claims.delivered(self.claim, instead=self._as_it_stands())
 
@@ -118,8 +145,12 @@ class Answer:
         claim = self.claim
         draft = _Written(self._reply.shown_text if self._dialogue.continues else "")
         try:
-            prompt = self._dialogue.prompt(claim.event, claim.window, persona=claim.persona, summary=claim.summary)
-            cut = await self._generate(prompt, draft)
+            prompt = self._prompt()
+            try:
+                cut = await self._generate(prompt, draft)
+            except PromptTooLong:  # by a server's own count; nothing was written yet
+                prompt = self._prompt(within=prompt.tokens // 2)
+                cut = await self._generate(prompt, draft)
         except CoreError as exc:
             log.warning("no answer to %s: %s", claim.event.id, exc)
             await self._apologise(exc.reply, draft.text)
@@ -133,6 +164,12 @@ class Answer:
         start = asked.number if prompt.start is None else prompt.start
         await self._claims.complete(claim, turns=(asked, answered), text=text, window=start)
         self._reply.finish(text)
+
+    def _prompt(self, within: int | None = None) -> Prompt:
+        claim = self.claim
+        return self._dialogue.prompt(
+            claim.event, claim.window, persona=claim.persona, summary=claim.summary, within=within
+        )
 
     async def _generate(self, prompt: Prompt, draft: "_Written") -> Cut:
         """Write until the model has ended; return why it was cut short, if it was.
@@ -226,3 +263,7 @@ class _Written:
     def add(self, text: str, token_ids: tuple[int, ...]) -> None:
         self.text += text
         self._token_ids += token_ids
+
+
+class _HandedOver(Exception):
+    """The writing and the delivery end here, and go on elsewhere."""

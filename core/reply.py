@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from core.store.claim import Claim
 from core.store.claims import Claims
@@ -16,7 +17,8 @@ _NOTICE_CALL = 8.0
 class LeasedReply:
     """`core.turns.Reply` for a conversation that this process has claimed.
 
-    `write` and `finish` are the worker's side. They never wait: a slow platform does not hold the model.
+    `write` and `finish` are the worker's side. They never wait: a slow platform does not hold the model. `close`
+    is for whoever is about to give the conversation away.
     """
 
     def __init__(self, claims: Claims, claim: Claim) -> None:
@@ -26,6 +28,9 @@ class LeasedReply:
         self._final = False
         self._news = asyncio.Event()
         self._before = self.shown_text
+        self._closed = False
+        self._certain = asyncio.Event()  # every message that may stand in the room is known by its id
+        self._look()
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -51,6 +56,14 @@ class LeasedReply:
         self._text, self._final = text, True
         self._news.set()
 
+    async def close(self, within: float) -> None:
+        """Let no change of the room begin any more, and wait, for at most `within` seconds, until no message is on
+        its way there: one whose sending is cut off may have to be sent twice."""
+        self._closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._certain.wait()
+
     async def __aiter__(self) -> AsyncIterator[Draft]:
         final = False
         while not final:
@@ -63,13 +76,22 @@ class LeasedReply:
         return key_of(self._claim.conversation, self._claim.event.id, part)
 
     async def showing(self, part: int, text: str, end: int, *, final: bool = False) -> float:
+        if self._closed:
+            await asyncio.Event().wait()  # who closed it ends the delivery now
         if part == len(self.parts) or self.parts[part].text != text:  # asking again is nothing new
             self._before = self.shown_text
+        if part == len(self.parts):
+            self._certain.clear()
         await self._claims.showing(self._claim, part, text, end, final=final)
         return self._claim.deadline - _MARGIN
 
     async def shown(self, part: int, message: str) -> None:
         await self._claims.shown(self._claim, part, message)
+        self._look()
+
+    def _look(self) -> None:
+        if all(part.message is not None for part in self._claim.parts):
+            self._certain.set()
 
 
 class Notice:

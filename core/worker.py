@@ -6,8 +6,9 @@ same ready entry goes on from what the store has recorded:
     answering    nothing is complete: the answer goes on after what `showing` recorded, or is made anew
     delivering   the turn is in memory: only the rest of the final text is brought to the room
 
-Whatever goes wrong ends in one of three ways. The person is told and the turn completed; or the lease is let go
-and the same entry is claimed again; or (the platform refuses for good) the turn is completed with what was shown.
+Whatever goes wrong ends in one of four ways. The person is told and the turn completed; or the lease is let go and
+the same entry is claimed again; or (the platform refuses for good) the turn is completed with what was shown; or
+(nobody could answer it, or it takes each worker with it) it is set aside for the operator, and the person is told.
 
 This module knows no platform, no Redis and no model: adapters are `deliver` functions by platform name.
 """
@@ -23,6 +24,7 @@ from core.answer import Answer, Deliver
 from core.dialogue import Dialogue
 from core.errors import CoreError, LeaseLost, Overloaded, Refused, StoreUnavailable
 from core.reply import Notice
+from core.store.aside import Aside
 from core.store.claim import Claim
 from core.store.control import STALE_AFTER, ControlEntry
 from core.store.store import Store
@@ -34,19 +36,24 @@ log = logging.getLogger(__name__)
 _SAYING = 16
 _SAY_SECONDS = STALE_AFTER - 10.0
 
+# How long a `take` waits, which a drain waits for in turn; and how long giving a conversation back may take.
+_TAKE_SECONDS = 1.0
+_GIVE_BACK_SECONDS = 0.5
+
 _AWAY = (StoreUnavailable, Overloaded)  # in what a worker asks of the store, both pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
     """`concurrency` conversations are answered at once. For each the model has `turn_seconds` to begin, and as
-    long again to write. What failed in a way nobody foresaw is tried `tries` times in all; what was claimed
-    `most_claims` times, its workers having died or lost their lease, is not tried again."""
+    long again to write. What failed in a way nobody foresaw is tried `tries` times in all, and so is what was
+    claimed by workers that died, or lost their lease, without getting a word further. However far they got, what
+    was claimed `most_claims` times is not tried again."""
 
     concurrency: int = 64
     turn_seconds: float = 600.0
     tries: int = 3
-    most_claims: int = 10
+    most_claims: int = 30
     retry_wait: float = 1.0
 
 
@@ -60,10 +67,12 @@ class Worker:
         self._dialogue = dialogue
         self._deliver = deliver
         self._settings = settings
+        self._aside = Aside(store.client, store.inbox)
         self._running: dict[Claim, Answer] = {}
         self._saying: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._draining = asyncio.Event()
+        self._claims_no_more = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled. A store that is away is waited for."""
@@ -73,54 +82,99 @@ class Worker:
             group.create_task(self._watch_stops(), name="stops")
             group.create_task(self._control_for_ever(group), name="control")
 
-    async def drain(self, within: float) -> None:
-        """Claim nothing more, end each running answer with a word of why, and wait until all are delivered.
+    async def drain(self, within: float, *, patience: float = 0.0) -> None:
+        """Claim nothing more, and wait until nothing runs here any more.
 
-        After `within` seconds whatever still runs is left to the next claim.
+        A running answer is handed over once another worker is alive that delivers to its platform: it goes on
+        there after the word that was last shown. Else it has `patience` seconds to end by itself; then it is ended
+        with a word of why, and has `within` seconds to be delivered. Whatever still runs then is given back as it
+        is.
         """
         self._draining.set()
+        self._changed.set()
+        await self._leave_fleet()  # first: of two workers that are stopped together none may count on the other
+        with suppress(TimeoutError):  # what is given back must not come to us again
+            async with asyncio.timeout(2 * _TAKE_SECONDS):
+                await self._claims_no_more.wait()
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + patience
+        await self._hand_over()
+        while self._running and (left := ends - loop.time()) > 0:
+            await self._until_idle(min(left, self._store.claims.beat_every))
+            await self._hand_over()
         for answer in self._running.values():
             answer.halt("shutdown")
+        await self._until_idle(within)
+        for answer in self._running.values():
+            answer.hand_over()
+        await self._until_idle(_GIVE_BACK_SECONDS)
+
+    async def _until_idle(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(seconds):
                 while self._running or self._saying.total():
                     await self._change()
 
-    async def _claim_for_ever(self, group: asyncio.TaskGroup) -> None:
-        while not self._draining.is_set():
-            free = self._settings.concurrency - len(self._running)
-            if free <= 0:
-                await self._change()
-                continue
-            try:
-                claims = await self._store.claims.take(self._deliver.keys(), free, wait=1.0)
-            except _AWAY as exc:
-                await self._store_away(exc)
-                continue
-            if self._draining.is_set():
-                await self._hand_back(claims)
-                return
-            for claim in claims:
-                self._running[claim] = answer = Answer(
-                    self._store.claims, self._dialogue, claim, seconds=self._settings.turn_seconds
-                )
-                answer.task = group.create_task(self._run(answer), name="answer")
+    async def _leave_fleet(self) -> None:
+        with suppress(*_AWAY, TimeoutError):
+            async with asyncio.timeout(_TAKE_SECONDS):
+                await self._store.fleet.leave()
 
-    async def _hand_back(self, claims: Sequence[Claim]) -> None:
-        """What came too late for this worker is not begun here: the next one need not wait for its lease."""
+    async def _hand_over(self) -> None:
+        """Leave to others what they deliver to."""
+        if not self._running:
+            return
+        try:
+            async with asyncio.timeout(_TAKE_SECONDS):
+                others = await self._store.fleet.others()
+        except (*_AWAY, TimeoutError) as exc:
+            log.warning("nobody knows whether another worker is there: %s", exc)
+            return
+        for answer in self._running.values():
+            if any(answer.claim.event.room.platform in platforms for platforms in others):
+                answer.hand_over()
+
+    async def _claim_for_ever(self, group: asyncio.TaskGroup) -> None:
+        try:
+            while not self._draining.is_set():
+                await self._claim(group)
+        finally:
+            self._claims_no_more.set()
+
+    async def _claim(self, group: asyncio.TaskGroup) -> None:
+        free = self._settings.concurrency - len(self._running)
+        if free <= 0:
+            await self._change()
+            return
+        try:
+            claims = await self._store.claims.take(self._deliver.keys(), free, wait=_TAKE_SECONDS)
+        except _AWAY as exc:
+            await self._store_away(exc)
+            return
         for claim in claims:
-            with suppress(CoreError):
-                await self._store.claims.release(claim)
+            if self._draining.is_set() and not claim.parts:
+                await self._hand_back(claim)  # better answered later than cut short now
+                continue
+            self._running[claim] = answer = Answer(
+                self._store.claims, self._dialogue, claim, seconds=self._settings.turn_seconds
+            )
+            answer.task = group.create_task(self._run(answer), name="answer")
+
+    async def _hand_back(self, claim: Claim) -> None:
+        """Somebody else shall go on, at once. If that cannot be said now, the lease runs out by itself."""
+        with suppress(CoreError):
+            await self._aside.absolve(claim)
+            await self._store.claims.release(claim, begun=False)
 
     async def _run(self, answer: Answer) -> None:
         claim = answer.claim
         try:
-            if claim.tries > self._settings.most_claims:
+            if await self._is_hopeless(claim):
                 await self._give_up(answer)
             elif (deliver := self._deliver.get(claim.event.room.platform)) is None:
-                await self._store.claims.release(claim)  # its adapter has ended meanwhile
-            else:
-                await answer.run(deliver)
+                await self._hand_back(claim)  # its adapter has ended meanwhile
+            elif not await answer.run(deliver):
+                await self._hand_back(claim)
         except* LeaseLost:
             log.warning("lost the lease: %s", claim.event.id)
         except* _AWAY as failures:
@@ -133,6 +187,13 @@ class Worker:
             self._running.pop(claim, None)
             self._changed.set()
 
+    async def _is_hopeless(self, claim: Claim) -> bool:
+        """Whether it was tried often enough, by workers that could not say how that ended."""
+        if claim.tries == 1:
+            return False
+        blamed = await self._aside.blame(claim)
+        return blamed >= self._settings.tries or claim.tries > self._settings.most_claims
+
     async def _give_back(self, answer: Answer) -> None:
         claim = answer.claim
         with suppress(CoreError):
@@ -143,20 +204,23 @@ class Worker:
                 await self._give_up(answer)
 
     async def _give_up(self, answer: Answer) -> None:
-        """Writing ends with an apology, which the next claim delivers; delivering ends with what stands there."""
+        """Set it aside. Writing ends with an apology, which the next claim delivers; delivering ends with what
+        stands there."""
         claim = answer.claim
         log.error("given up %s after %d tries: %s", claim.phase, claim.tries, claim.event.id)
+        await self._aside.put(claim.event, claim.tries)
         if claim.phase == "answering":
             await answer.apologise()
             await self._store.claims.release(claim)
         else:
-            await answer.set_aside()
+            await answer.leave_as_it_stands()
 
     async def _beat_for_ever(self) -> None:
         while True:
             try:
                 await self._beat(list(self._running))
-                await self._store.fleet.beat()
+                if not self._draining.is_set():
+                    await self._store.fleet.beat(self._deliver.keys())
             except _AWAY as exc:
                 log.warning("no heartbeat: %s", exc)
             await asyncio.sleep(self._store.claims.beat_every)

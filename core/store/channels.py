@@ -9,7 +9,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 from redis.asyncio.client import PubSub
@@ -93,9 +92,13 @@ class Channels:
         by `PubSub.subscribe`: that would connect again, as the reader does, and one of the two would be lost.
         """
         connection: AbstractConnection | None = None if self._pubsub is None else self._pubsub.connection
-        if connection is not None and connection.is_connected:
-            with suppress(Exception):
-                await self._tasks.call(partial(connection.send_command, command, channel, check_health=False))
+
+        async def send() -> None:
+            if connection is not None and connection.is_connected:
+                await connection.send_command(command, channel, check_health=False)
+
+        with suppress(Exception):
+            await self._tasks.call(send)
 
     async def _listen(self, pubsub: PubSub) -> None:
         subscribed: set[str] = set()

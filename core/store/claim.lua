@@ -3,6 +3,7 @@
 local conversation, mailbox, turns, reply, place, ready =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local token, entry, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local longest = 60000
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -17,7 +18,10 @@ if state[1] ~= entry then
   redis.call('XDEL', ready, entry)
   return {'gone'}
 end
-if owner and owner ~= token and tonumber(state[3]) > now then
+-- An end that no lease can have was written by another clock: this one was set back since, or follows one that was
+-- ahead. Such a lease does not last until then.
+local left = tonumber(state[3] or '0') - now
+if owner and owner ~= token and left > 0 and left <= math.max(lease, longest) then
   return {'held'}
 end
 

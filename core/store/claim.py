@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.store.keys import parse_conversation
-from core.store.records import decode_event, decode_showing, decode_turn
+from core.store.records import decode_event, decode_showing, decode_turns
 from core.store.streams import Entry
 from core.turns import Conversation, Event, Part, Turn
 
@@ -50,17 +50,19 @@ def conversation_of(entry: Entry) -> Conversation:
 
 
 def read_claim(entry: Entry, token: str, answer: Sequence[Any], deadline: float) -> Claim:
-    """What the claim script answered. Raises `StoreUnavailable` when a record is none of ours."""
+    """What the claim script answered. Raises `StoreUnavailable` when its event, or what was shown, is no record of
+    ours."""
+    conversation = conversation_of(entry)
     fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts = answer
     return Claim(
-        conversation=conversation_of(entry),
+        conversation=conversation,
         token=token,
         fence=fence,
         phase="delivering" if phase == b"delivering" else "answering",
         event=decode_event(event),
         number=number,
         parts=[decode_showing(record).as_part(message) for record, message in parts],
-        window=[decode_turn(record) for record in window],
+        window=decode_turns(window, conversation),
         last=last,
         persona=None if persona is None else persona.decode(),
         summary=summary.decode(),

@@ -13,26 +13,24 @@ models.
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Literal
 
-from core.errors import LeaseLost, StoreUnavailable
+from core.errors import LeaseLost
 from core.store.channels import Channels
-from core.store.claim import Claim, conversation_of, read_claim
+from core.store.claim import Claim
 from core.store.client import Client
 from core.store.inbox import STOPS
 from core.store.keys import conversation_id, parse_conversation
+from core.store.pipe import outcomes
 from core.store.records import ShowingRecord, encode, encode_turn
 from core.store.scripts import Call
-from core.store.streams import Entry, WorkQueue
+from core.store.streams import WorkQueue
+from core.store.taking import Taker
 from core.turns import Conversation, Part, Turn
 
 log = logging.getLogger(__name__)
-
-WIDEST_WINDOW = 512
-"""How many turns are read when nobody knows where the window starts."""
 
 
 class Claims:
@@ -52,7 +50,7 @@ class Claims:
         self.beat_every = beat_every
         self._client = client
         self._channels = channels
-        self._queue = queue
+        self._taker = Taker(client, queue, lease=lease)
         self._keys = client.keys
         self._max_turns = max_turns
         self._lease_ms = int(lease * 1000)
@@ -60,30 +58,39 @@ class Claims:
     async def take(self, platforms: Collection[str], count: int, *, wait: float) -> list[Claim]:
         """Claim at most `count` conversations that are ready on these platforms, or whose worker has gone.
 
-        Waits at most `wait` seconds for one. Raises `StoreUnavailable`.
+        Waits at most `wait` seconds for one. What was claimed when the caller is cancelled is handed back. Raises
+        `StoreUnavailable`.
         """
-        return await self._claim(await self._queue.read(platforms, count, wait=wait))
+        return await self._taker.take(platforms, count, wait=wait)
 
     async def take_stale(self, platforms: Collection[str], count: int) -> list[Claim]:
         """Claim at most `count` conversations whose worker has not renewed its lease. Does not wait."""
-        return await self._claim(await self._queue.read_stale(platforms, count))
+        return await self._taker.take_stale(platforms, count)
 
     async def beat(self, claims: Collection[Claim]) -> None:
-        """Renew all leases; note which are lost and which events are to be stopped. Raises `StoreUnavailable`."""
+        """Renew all leases; note which are lost and which events are to be stopped.
+
+        A shard that does not answer until the next beat is due holds up no other. Raises `StoreUnavailable` when
+        none does.
+        """
         shards: dict[str, list[Claim]] = {}
         for claim in claims:
             shards.setdefault(self._keys.tag(claim.conversation.place), []).append(claim)
         started = self._now()
-        answers = await self._client.run_all([self._beat(held) for held in shards.values()])
-        failures: list[BaseException] = []
-        for held, answer in zip(shards.values(), answers, strict=True):
-            if isinstance(answer, BaseException):
+        beats = self._client.start_all([self._beat(held) for held in shards.values()])
+        failures: list[Exception] = []
+        for held, answer in zip(shards.values(), await outcomes(beats, within=self.beat_every), strict=True):
+            if isinstance(answer, Exception):
                 failures.append(answer)
                 continue
             for claim, state in zip(held, answer, strict=True):
                 self._note(claim, -1 if state == 0 else state - 1, started)
-        if failures:
+        if failures and len(failures) == len(shards):
             raise failures[0]
+        if failures:
+            log.warning(
+                "the leases in %d of %d shards were not renewed: %s", len(failures), len(shards), failures[0]
+            )
 
     @asynccontextmanager
     async def stops(self) -> AsyncIterator[AsyncIterator[Conversation]]:
@@ -200,47 +207,16 @@ class Claims:
         )
         self._end_if_lost(claim, answer)
 
-    async def release(self, claim: Claim) -> None:
-        """Hand the conversation back as it is: anybody may claim it at once.
+    async def release(self, claim: Claim, *, begun: bool = True) -> None:
+        """Hand the conversation back as it is: anybody may claim it at once. A claim that was not `begun` does not
+        count as a try.
 
         Raises `LeaseLost` and `StoreUnavailable`.
         """
         answer = await self._client.run(
-            "release", [*self._of(claim, "c"), claim.entry.stream], *self._ending(claim)
+            "release", [*self._of(claim, "c"), claim.entry.stream], *self._ending(claim), int(begun)
         )
         self._end_if_lost(claim, answer)
-
-    async def _claim(self, entries: Sequence[Entry]) -> list[Claim]:
-        if not entries:
-            return []
-        tokens = [secrets.token_urlsafe(12) for _ in entries]
-        started = self._now()
-        answers = await self._client.run_all(
-            [self._call(entry, token) for entry, token in zip(entries, tokens, strict=True)]
-        )
-        claims: list[Claim] = []
-        failures: list[BaseException] = []
-        for entry, token, answer in zip(entries, tokens, answers, strict=True):
-            if isinstance(answer, BaseException):
-                failures.append(answer)
-            elif answer[0] == b"ours":
-                try:
-                    claims.append(read_claim(entry, token, answer[1:], started + self.lease))
-                except StoreUnavailable as exc:
-                    # It comes again when its lease has ended, perhaps to somebody who can read it.
-                    log.error("cannot answer entry %s of %s: %s", entry.id, entry.stream, exc)  # noqa: TRY400
-        if failures and not claims:
-            raise failures[0]
-        if failures:
-            # Their entries become stale, and are tried again. The others are ours by now.
-            log.warning("%d entries could not be claimed: %s", len(failures), failures[0])
-        return claims
-
-    def _call(self, entry: Entry, token: str) -> Call:
-        conversation = conversation_of(entry)
-        keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t", "r")]
-        keys += [self._keys.place(conversation), entry.stream]
-        return Call.of("claim", keys, token, entry.id, self._lease_ms, WIDEST_WINDOW)
 
     def _beat(self, claims: Sequence[Claim]) -> Call:
         keys: list[str] = []

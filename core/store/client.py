@@ -9,7 +9,7 @@ when the last has ended. With `appendfsync always` that is one disk sync for all
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.client import PubSub
-from redis.exceptions import BusyLoadingError, NoScriptError, ResponseError
+from redis.exceptions import BusyLoadingError, NoScriptError
 
 from core.errors import CoreError, StoreUnavailable
 from core.store.background import Background
-from core.store.checks import Checks
-from core.store.connect import Address, AnyRedis, connect, disconnect
-from core.store.durability import Command, Fsync, committed, is_refusal
-from core.store.failures import CLUSTER_ERRORS, REDIS_ERRORS, is_for_good, kind_of, meant
+from core.store.checks import check_shards
+from core.store.connect import Address, connect, disconnect
+from core.store.durability import Fsync
+from core.store.failures import is_for_good, kind_of, meant
 from core.store.keys import Keys
 from core.store.pipe import Pipe
 from core.store.scripts import Call, ScriptName
+from core.store.servers import Servers
 
 if TYPE_CHECKING:
     from core.store.embedded import EmbeddedServer
@@ -65,23 +66,17 @@ class Client:
         self._tasks = tasks
         self._embedded: EmbeddedServer | None = None
         self._address: Address | None = None
-        self._redis: AnyRedis | None = None
-        self._commits: tuple[Command, ...] = ()
-        self._checks = Checks(self.describe)
-        self._checked = False
-        self._checking = asyncio.Lock()
-        # Waiting for the disk blocks a connection: what need not wait has another one.
-        self._committed = Pipe(partial(self._send, commit=True))
-        self._plain = Pipe(partial(self._send, commit=False))
+        self._pipes: dict[tuple[str, bool], Pipe] = {}
         if settings.url == "embedded":
             self._embedded = _embedded_server(settings)
         else:
             self._address = Address.parse(settings.url)
+        self._opened: Servers | None = None
         self.keys = Keys(settings.shards, self._address.db if self._address is not None else 0)
 
     @property
     def is_cluster(self) -> bool:
-        return isinstance(self._redis, RedisCluster)
+        return isinstance(self._servers.redis, RedisCluster)
 
     def describe(self) -> str:
         """Where the store is, without any secret."""
@@ -96,17 +91,16 @@ class Client:
             await self._embedded.ensure()
             self._address = Address.parse(self._embedded.url)
         assert self._address is not None
-        self._redis = redis = connect(self._address, self._look_again)
-        shards = self._settings.shards
-        await self._insistently(lambda: self._checks.shards(redis, shards), loading=_LOADING_SECONDS)
-        self._tasks.start(self._committed.run)
-        self._tasks.start(self._plain.run)
+        redis = connect(self._address, self._connected)
+        self._opened = Servers(redis, self.describe())
+        shards, name = self._settings.shards, self.describe()
+        await self._insistently(self._servers.look, loading=_LOADING_SECONDS)
+        await self._insistently(lambda: check_shards(redis, shards, name))
 
     async def aclose(self) -> None:
-        if self._redis is not None:
-            redis = self._redis
+        if (servers := self._opened) is not None:
             await self._tasks.stop()  # a task that still runs would connect again
-            await self._tasks.call(lambda: disconnect(redis))
+            await self._tasks.call(lambda: disconnect(servers.redis))
         if self._embedded is not None:
             self._embedded.close()
 
@@ -114,25 +108,35 @@ class Client:
         self, name: ScriptName, keys: Sequence[str], *args: str | bytes | int, commit: bool = False
     ) -> Any:
         """Run a script. Raises `StoreUnavailable`, and `Overloaded` when too many calls wait."""
-        return await (self._committed if commit else self._plain).call(Call.of(name, keys, *args))
+        return await self._pipe_for(keys[0], commit=commit).call(Call.of(name, keys, *args))
 
-    async def run_all(self, calls: Collection[Call]) -> list[Any]:
-        """Run scripts in one pipeline. An answer may be an exception."""
-        return await self._plain.call_all(calls)
+    def start_all(self, calls: Iterable[Call]) -> list[asyncio.Future[Any]]:
+        """The answers to come to scripts that do not depend on one another: each as from `run`."""
+        return [self._pipe_for(call.keys[0], commit=False).start(call) for call in calls]
 
-    async def read(self, ask: Callable[[Any], Awaitable[T]]) -> T:
-        """Ask redis-py something that changes nothing, or that may be repeated. Raises `StoreUnavailable`."""
-        return await self._insistently(lambda: ask(self._redis))
+    async def ask(self, *command: str | bytes | int, key: str, commit: bool = False) -> Any:
+        """The answer to one command, which may be repeated, of the server that has `key`. With `commit`, what it
+        wrote is on disk by then. Raises `StoreUnavailable`."""
 
-    async def put(self, key: str, value: bytes, milliseconds: int) -> None:
-        """Set a value that expires. On disk when this returns."""
-
-        async def attempt() -> None:
-            [answer] = await self._pipeline([("SET", key, value, "PX", milliseconds)], [key])
+        async def attempt() -> Any:
+            [answer] = await self._servers.send([command], key, commit=commit)
             if isinstance(answer, Exception):
                 raise answer
+            return answer
 
-        await self._insistently(attempt)
+        return await self._insistently(attempt)
+
+    async def read(self, ask: Callable[[Any], Awaitable[T]]) -> T:
+        """Ask redis-py something that changes nothing, or that may be repeated, of all servers or any.
+
+        Raises `StoreUnavailable`.
+        """
+
+        async def attempt() -> T:
+            await self._servers.look_again()
+            return await ask(self._servers.redis)
+
+        return await self._insistently(attempt)
 
     async def scan(self, pattern: str) -> set[str]:
         """The keys that match. Raises `StoreUnavailable`."""
@@ -145,60 +149,44 @@ class Client:
     @asynccontextmanager
     async def pubsub(self) -> AsyncIterator[PubSub]:
         """A connection for channels. Raises `StoreUnavailable` wherever the block uses it in vain."""
-        assert self._redis is not None
-        pubsub = self._redis.pubsub()
+        pubsub = self._servers.pubsub()
         try:
             yield pubsub
-        except self.errors as exc:
-            self._checked = False
+        except self._servers.errors as exc:
+            self._servers.doubt()
             raise self._unavailable(exc) from exc
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    def _connected(self) -> None:
+        if self._opened is not None:
+            self._opened.doubt()
+
+    @property
+    def _servers(self) -> Servers:
+        assert self._opened is not None, "the client is started"
+        return self._opened
+
+    def _pipe_for(self, key: str, *, commit: bool) -> Pipe:
+        """Waiting for a disk blocks a connection, and waiting for a server that is gone holds up a pipe: what need
+        not wait, and what another server may have, goes another way."""
+        way = self._servers.group_of(key), commit
+        if (pipe := self._pipes.get(way)) is None:
+            self._pipes[way] = pipe = Pipe(partial(self._send, commit=commit))
+            self._tasks.start(pipe.run)
+        return pipe
 
     async def _send(self, calls: Sequence[Call], *, commit: bool) -> list[Any]:
         return await self._insistently(lambda: self._attempt(calls, commit=commit))
 
     async def _attempt(self, calls: Sequence[Call], *, commit: bool) -> list[Any]:
-        keys = [call.keys[0] for call in calls] if commit else []
-        answers = await self._pipeline([call.by_digest() for call in calls], keys)
-        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:
-            again = await self._pipeline(
-                [calls[i].by_source() for i in unknown], [keys[i] for i in unknown if commit]
-            )
-            for i, answer in zip(unknown, again, strict=True):
+        key = calls[0].keys[0]
+        answers = await self._servers.send([call.by_digest() for call in calls], key, commit=commit)
+        if unknown := [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]:
+            sources = [calls[i].by_source() for i in unknown]
+            for i, answer in zip(unknown, await self._servers.send(sources, key, commit=commit), strict=True):
                 answers[i] = answer
         return [self._refused(answer) if isinstance(answer, Exception) else answer for answer in answers]
-
-    async def _pipeline(self, commands: Sequence[Command], commit_keys: Sequence[str]) -> list[Any]:
-        """Send commands in one pipeline, and wait for the disks of the nodes that hold `commit_keys`.
-
-        An answer may be a server's refusal; what may be gone in a moment is raised.
-        """
-        redis = self._redis
-        commits = self._commits if commit_keys else ()
-        if isinstance(redis, RedisCluster):
-            cluster = redis.pipeline()
-            for command in commands:
-                cluster.execute_command(*command)
-            for node in {redis.get_node_from_key(key) for key in commit_keys} if commits else ():
-                for command in commits:
-                    cluster.execute_command(*command, target_nodes=node)
-            # A command that was redirected has left its node: the commit after it would count nothing.
-            answers = await cluster.execute(raise_on_error=False, allow_redirections=not commits)
-        else:
-            assert redis is not None
-            async with redis.pipeline(transaction=False) as pipeline:
-                for command in (*commands, *commits):
-                    pipeline.execute_command(*command)
-                answers = await pipeline.execute(raise_on_error=False)
-        for answer in answers:
-            if isinstance(answer, Exception) and not (isinstance(answer, ResponseError) and is_refusal(answer)):
-                raise answer
-        if not all(committed(answer) for answer in answers[len(commands) :]):
-            self._checked = False
-            raise StoreUnavailable(f"{self.describe()} did not bring it to disk, or to a replica, in time")
-        return list(answers[: len(commands)])
 
     async def _insistently(self, attempt: Callable[[], Awaitable[T]], *, loading: float = 0.0) -> T:
         """Try until it works, or for `patience` seconds; for `loading` seconds while the server reads its data."""
@@ -209,14 +197,12 @@ class Client:
         started, wait = loop.time(), _FIRST_WAIT
         while True:
             try:
-                if not self._checked:
-                    await self._check()
                 return await attempt()
             except CoreError:
                 raise
-            except self.errors as error:
+            except self._servers.errors as error:
                 exc = meant(error)
-                self._checked = False
+                await self._servers.failed(exc)
                 patience = max(self._settings.patience, loading if isinstance(exc, BusyLoadingError) else 0.0)
                 if is_for_good(exc) or loop.time() + wait - started > patience:
                     raise self._unavailable(exc) from exc
@@ -225,23 +211,6 @@ class Client:
             wait = min(wait * 2, _LONGEST_WAIT)
             if self._embedded is not None:
                 await self._embedded.ensure()
-
-    async def _check(self) -> None:
-        """Look at each server again, at the start and after any failure: another one may answer now."""
-        async with self._checking:
-            if self._checked:
-                return
-            assert self._redis is not None
-            self._commits = await self._checks.commits(self._redis)
-            self._checked = True
-
-    def _look_again(self) -> None:
-        self._checked = False
-
-    @property
-    def errors(self) -> tuple[type[Exception], ...]:
-        """What redis-py may raise."""
-        return CLUSTER_ERRORS if self.is_cluster else REDIS_ERRORS
 
     def _refused(self, error: Exception) -> StoreUnavailable:
         refusal = self._unavailable(error)

@@ -136,7 +136,8 @@ def _cluster(address: Address, options: dict[str, Any]) -> RedisCluster:
         username=address.user,
         password=address.password,
         ssl=address.options.get("ssl") == "true",
-        # It also finds moved slots by trying again. What it runs are scripts that may be repeated.
+        max_connections=1000,  # of each node: every shard has reads of its own that block
+        # It also finds moved slots by trying again. What it runs may be repeated.
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
         **options,
     )

@@ -26,6 +26,10 @@ Command = tuple[str | bytes | int, ...]
 _WAIT_FOR_DISK: Command = ("WAITAOF", 1, 0, COMMIT_MS)
 _WAIT_FOR_REPLICA: Command = ("WAIT", 1, COMMIT_MS)
 
+# Codes without a class in redis-py: a master that has become a replica, a replica without its master, and a master
+# whose replicas are away.
+_NOT_NOW = {"UNBLOCKED", "MASTERDOWN", "NOREPLICAS"}
+
 
 @dataclass(frozen=True, slots=True)
 class Durability:
@@ -57,7 +61,7 @@ class Durability:
         durable = bool(info.get("aof_enabled"))
         if durable and not always:
             commits.append(_WAIT_FOR_DISK)
-        if info.get("connected_slaves"):
+        if any(_is_in_step(value) for name, value in info.items() if name.startswith("slave")):
             commits.append(_WAIT_FOR_REPLICA)
         return cls(tuple(commits), durable)
 
@@ -70,7 +74,14 @@ def committed(answer: object) -> bool:
 
 def is_refusal(error: ResponseError) -> bool:
     """Whether a server answered that it will not, in contrast to not now."""
-    return not isinstance(error, ReadOnlyError | ClusterDownError | TryAgainError | AskError)
+    if isinstance(error, ReadOnlyError | ClusterDownError | TryAgainError | AskError):
+        return False
+    return str(error).partition(" ")[0] not in _NOT_NOW
+
+
+def _is_in_step(replica: object) -> bool:
+    """Whether a line of INFO describes a replica that has all our data: one that loads it answers to no WAIT."""
+    return isinstance(replica, dict) and replica.get("state") == "online"
 
 
 def _version(text: str) -> tuple[int, int]:

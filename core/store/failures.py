@@ -16,6 +16,10 @@ REDIS_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError)
 CLUSTER_ERRORS = (*REDIS_ERRORS, RedisClusterException, RuntimeError, AttributeError)
 
 
+class NotCommitted(RedisError):
+    """What was written is not on disk, or on a replica, in time."""
+
+
 def meant(error: Exception) -> Exception:
     """What a server refuses while a connection is made comes wrapped."""
     cause = error.__cause__
@@ -31,6 +35,8 @@ def is_for_good(error: Exception) -> bool:
 
 def kind_of(error: Exception) -> str:
     """redis-py has a class for most refusals. Others begin with a code in capitals; the rest may quote."""
+    if isinstance(error, NotCommitted):
+        return "did not bring it to disk, or to a replica, in time"
     if isinstance(error, ResponseError) and (code := str(error).partition(" ")[0]).isupper():
         return code
     return type(error).__name__

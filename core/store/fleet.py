@@ -1,4 +1,4 @@
-"""Who is alive, and which bots must be silent. Knows no platform: a bot is a name.
+"""Who is alive, for which platforms, and which bots must be silent. Platforms and bots are names here.
 
 A worker beats; whoever has not done so for 15 s, by the server's clock, is not counted. A pause is published, and
 found by the next beat in case that was lost.
@@ -6,6 +6,8 @@ found by the next beat in case that was lost.
 
 import asyncio
 import secrets
+from collections.abc import Collection
+from typing import Any
 
 from core.store.channels import Channels
 from core.store.client import Client
@@ -13,6 +15,8 @@ from core.store.records import decode_pause, encode
 
 ALIVE_MS = 15_000
 
+# Work is only left to those who beat within the last two of their beats, and a second.
+_LATELY_MS = 7_000
 _PAUSES = "pauses"
 
 
@@ -24,7 +28,7 @@ class StoreFleet:
         self._channels = channels
         self._keys = client.keys
         self._name = secrets.token_urlsafe(8)
-        self._beaten = False
+        self._beat_as = ""
         self._workers = 1
         self._paused_until: dict[str, float] = {}
         self.listening = channels.listening(self._keys.channel(_PAUSES), self._hear)
@@ -33,23 +37,24 @@ class StoreFleet:
     def workers(self) -> int:
         return self._workers
 
-    async def beat(self) -> None:
-        """Say that this worker is alive, and learn about the others. Raises `StoreUnavailable`."""
-        self._beaten = True
-        now = asyncio.get_running_loop().time()
-        workers, pauses = await self._client.run(
-            "fleet", [self._keys.fleet("workers"), self._keys.fleet("pauses")], self._name, ALIVE_MS
-        )
-        self._workers = max(1, workers)
-        self._paused_until = {bot: until for bot, until in self._paused_until.items() if until > now}
-        for bot, left in zip(pauses[::2], pauses[1::2], strict=True):
-            self._hush(bot.decode(), int(left) / 1000)
+    async def beat(self, platforms: Collection[str] = ()) -> None:
+        """Say that this worker is alive and which platforms it delivers to, and learn about the others.
+
+        Raises `StoreUnavailable`.
+        """
+        before, self._beat_as = self._beat_as, " ".join((self._name, *sorted(platforms)))
+        await self._tell(self._beat_as, before)
 
     async def leave(self) -> None:
         """This worker is going: the others need not wait until it is missed. Raises `StoreUnavailable`."""
-        if self._beaten:
-            key = self._keys.fleet("workers")
-            await self._client.read(lambda redis: redis.zrem(key, self._name))
+        if self._beat_as:
+            await self._tell("", self._beat_as)
+            self._beat_as = ""
+
+    async def others(self) -> list[frozenset[str]]:
+        """For each other worker that is alive, the platforms that it delivers to. Raises `StoreUnavailable`."""
+        workers = [worker.decode().split(" ") for worker in await self._tell("", "")]
+        return [frozenset(platforms) for name, *platforms in workers if name != self._name]
 
     async def pause(self, bot: str, seconds: float) -> None:
         self._hush(bot, seconds)
@@ -61,6 +66,17 @@ class StoreFleet:
 
     def paused_until(self, bot: str) -> float:
         return self._paused_until.get(bot, 0.0)
+
+    async def _tell(self, worker: str, before: str) -> list[bytes]:
+        now = asyncio.get_running_loop().time()
+        keys = [self._keys.fleet("workers"), self._keys.fleet("pauses")]
+        answer: list[Any] = await self._client.run("fleet", keys, worker, before, ALIVE_MS, _LATELY_MS)
+        workers, pauses, others = answer
+        self._workers = max(1, workers)
+        self._paused_until = {bot: until for bot, until in self._paused_until.items() if until > now}
+        for bot, left in zip(pauses[::2], pauses[1::2], strict=True):
+            self._hush(bot.decode(), int(left) / 1000)
+        return list(others)
 
     def _hear(self, message: bytes) -> None:
         self._hush(*decode_pause(message))

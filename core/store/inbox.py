@@ -14,7 +14,7 @@ from core.errors import Overloaded, StoreUnavailable
 from core.store.channels import Channels
 from core.store.client import Client
 from core.store.keys import conversation_id
-from core.store.records import ShowingRecord, decode_event, decode_showing, decode_turn, encode_event
+from core.store.records import ShowingRecord, decode_events, decode_showing, decode_turns, encode_event
 from core.turns import Conversation, Event, Shown, Turn
 
 MAILBOX = 256
@@ -115,7 +115,7 @@ class StoreInbox:
 
     async def _under_way(self, conversation: Conversation) -> list[bytes]:
         reply = self._keys.conversation("r", conversation)
-        fields: dict[bytes, bytes] = await self._client.read(lambda redis: redis.hgetall(reply))
+        fields: dict[bytes, bytes] = await self._client.ask("HGETALL", reply, key=reply)
         parts = int(fields.get(b"parts", 0))
         return [fields[b"p%d" % part] for part in range(parts)]
 
@@ -123,16 +123,17 @@ class StoreInbox:
         memory, mailbox = await self._client.run(
             "turns", [self._keys.conversation("t", conversation), self._keys.conversation("q", conversation)], last
         )
-        waiting = [event for event in map(decode_event, mailbox) if event.kind == "message"]
-        return [decode_turn(record) for record in memory] + [_as_turn(event) for event in waiting]
+        waiting = [event for event in decode_events(mailbox, conversation) if event.kind == "message"]
+        return decode_turns(memory, conversation) + [_as_turn(event) for event in waiting]
 
     async def get(self, key: str) -> bytes | None:
         name = self._keys.value(key)
-        value: bytes | None = await self._client.read(lambda redis: redis.get(name))
+        value: bytes | None = await self._client.ask("GET", name, key=name)
         return value
 
     async def set(self, key: str, value: bytes, *, expires: timedelta) -> None:
-        await self._client.put(self._keys.value(key), value, max(1, int(expires.total_seconds() * 1000)))
+        name, milliseconds = self._keys.value(key), max(1, int(expires.total_seconds() * 1000))
+        await self._client.ask("SET", name, value, "PX", milliseconds, key=name, commit=True)
 
 
 class _Changes:

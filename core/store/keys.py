@@ -10,8 +10,11 @@ follows from a conversation's place alone: a place's persona and all conversatio
     {s}:p:<place>          hash     what is set for a place
     {s}:ready:<platform>   stream   conversations with mail, one entry per activation
     {s}:ctl:<platform>     stream   events that need no conversation
+    {s}:unreadable         stream   events that nobody could read, the last few
     {s}:d:<event>          string   events seen; expires
     {s}:v:<key>            string   what an adapter keeps; expires
+    {s}:v:lease/<bot>      string   which process holds the bot's connection; expires
+    {s}:v:aside            hash     events that were set aside, by id
 
 The reply under way has a key of its own because a Redis hash never becomes small again once it held a long value:
 an idle conversation's hash stays in its compact form.
@@ -67,6 +70,9 @@ class Keys:
     def queues(self, kind: Queue, platform: str) -> list[str]:
         """One stream for each shard, in the order of `tags`."""
         return [f"{{{tag}}}:{kind}:{platform}" for tag in self.tags]
+
+    def unreadable(self, conversation: Conversation) -> str:
+        return f"{{{self.tag(conversation.place)}}}:unreadable"
 
     def seen(self, event: str, conversation: Conversation) -> str:
         return f"{{{self.tag(conversation.place)}}}:d:{event}"

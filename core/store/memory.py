@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from core.store.client import Client
 from core.store.keys import parse_conversation
-from core.store.records import decode_turn
+from core.store.records import decode_turns
 from core.turns import Conversation, Turn
 
 _PAGE = 500
@@ -19,7 +19,7 @@ class Memory:
 
     async def turns(self, conversation: Conversation, last: int) -> list[Turn]:
         """The last `last` turns, oldest first."""
-        return await self._slice(conversation, -last, -1)
+        return decode_turns(await self._records(conversation, -last, -1), conversation)
 
     async def forget(self, conversation: Conversation) -> None:
         """Forget turns and summary. What waits for an answer stays, and so does the place's persona."""
@@ -38,15 +38,14 @@ class Memory:
         """Every turn, those of one conversation together and in order."""
         async for conversation in self.conversations():
             last, start = 0, 0
-            while page := await self._slice(conversation, start, start + _PAGE - 1):
-                for turn in page:
+            while page := await self._records(conversation, start, start + _PAGE - 1):
+                for turn in decode_turns(page, conversation):
                     if turn.number > last:
                         last = turn.number
                         yield conversation, turn
                 start += _PAGE
 
-    async def _slice(self, conversation: Conversation, first: int, last: int) -> list[Turn]:
+    async def _records(self, conversation: Conversation, first: int, last: int) -> list[bytes]:
         key = self._keys.conversation("t", conversation)
-        return [
-            decode_turn(record) for record in await self._client.read(lambda redis: redis.lrange(key, first, last))
-        ]
+        records: list[bytes] = await self._client.ask("LRANGE", key, first, last, key=key)
+        return records

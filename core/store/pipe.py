@@ -2,12 +2,31 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from core.errors import Overloaded, StoreUnavailable
 
 _BATCH = 512
+
+
+async def outcomes(answers: Sequence[asyncio.Future[Any]], *, within: float | None = None) -> list[Any]:
+    """What each answer came to: a value, or an exception. One that is not there `within` seconds is given up, and
+    comes to `StoreUnavailable`; so are all when the caller is cancelled."""
+    try:
+        if answers:
+            await asyncio.wait(answers, timeout=within)
+    finally:
+        for answer in answers:
+            answer.cancel()
+    return [outcome(answer) for answer in answers]
+
+
+def outcome(answer: asyncio.Future[Any]) -> Any:
+    """What an answer that is there came to: a value, or an exception."""
+    if answer.cancelled():
+        return StoreUnavailable("the store did not answer in time")
+    return answer.exception() or answer.result()
 
 
 class Pipe:
@@ -27,11 +46,19 @@ class Pipe:
 
     async def call(self, call: Any) -> Any:
         """The answer to one call. Raises `Overloaded` when too many wait, and what `send` raises."""
-        return await self._add(call)
+        return await self.start(call)
 
-    async def call_all(self, calls: Collection[Any]) -> list[Any]:
-        """The answers to several calls; one may be an exception."""
-        return await asyncio.gather(*[self._add(call) for call in calls], return_exceptions=True)
+    def start(self, call: Any) -> asyncio.Future[Any]:
+        """The answer to come, as for `call`. Cancelling it takes back a call that was not sent yet."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            answer.set_exception(StoreUnavailable("the store is closed"))
+        elif len(self._waiting) >= self._most_waiting:
+            answer.set_exception(Overloaded(f"{self._most_waiting} calls wait for Redis"))
+        else:
+            self._waiting.append((call, answer))
+            self._work.set()
+        return answer
 
     async def run(self) -> None:
         """Send until cancelled. Whatever waits then gets `StoreUnavailable`."""
@@ -50,16 +77,6 @@ class Pipe:
                 if not answer.done():
                     answer.set_exception(StoreUnavailable("the store is being closed"))
             self._waiting.clear()
-
-    def _add(self, call: Any) -> asyncio.Future[Any]:
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
-        if len(self._waiting) >= self._most_waiting:
-            raise Overloaded(f"{self._most_waiting} calls wait for Redis")
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((call, answer))
-        self._work.set()
-        return answer
 
     def _next_batch(self) -> list[tuple[Any, asyncio.Future[Any]]]:
         batch: list[tuple[Any, asyncio.Future[Any]]] = []

@@ -1,12 +1,16 @@
 """Events, turns and parts as MessagePack, and back. Records leave out defaults, so that fields may be added."""
 
+import logging
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, TypeVar
 
 import msgspec
 
 from core.errors import StoreUnavailable
-from core.turns import Event, Part, Shown, Turn
+from core.turns import Conversation, Event, Part, Shown, Turn
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -51,8 +55,15 @@ def encode_turn(turn: Turn) -> bytes:
     return encode(_without_defaults(turn))
 
 
-def decode_turn(data: bytes) -> Turn:
-    return _decode(_turns, data)
+def decode_turns(records: Iterable[bytes], conversation: Conversation) -> list[Turn]:
+    """Turns of one conversation. What cannot be read is left out, and the operator is told: the rest of what was
+    said is worth more than none of it."""
+    return _readable(_turns, records, conversation)
+
+
+def decode_events(records: Iterable[bytes], conversation: Conversation) -> list[Event]:
+    """Events of one conversation, as `decode_turns`."""
+    return _readable(_events, records, conversation)
 
 
 def decode_showing(data: bytes) -> ShowingRecord:
@@ -67,6 +78,19 @@ def decode_pause(data: bytes) -> tuple[str, float]:
 def _without_defaults(record: Event | Turn) -> dict[str, Any]:
     values = ((field, getattr(record, field.name)) for field in fields(record))
     return {field.name: value for field, value in values if value != field.default}
+
+
+def _readable(decoder: msgspec.msgpack.Decoder[T], records: Iterable[bytes], of: Conversation) -> list[T]:
+    found: list[T] = []
+    unreadable = 0
+    for record in records:
+        try:
+            found.append(decoder.decode(record))
+        except msgspec.MsgspecError:
+            unreadable += 1
+    if unreadable:
+        log.error("%d records of %s cannot be read by this version", unreadable, of)
+    return found
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:

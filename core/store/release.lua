@@ -1,11 +1,14 @@
 -- Hands a conversation back as it is: anybody may claim it at once, by a new entry at the end of the line.
 -- Answers -1: the lease is lost, 1: handed back (also when repeated).
 local conversation, ready = KEYS[1], KEYS[2]
-local token, fence, entry, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local token, fence, entry, id, begun = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local state = redis.call('HMGET', conversation, 'own', 'fence', 'ended')
 if state[1] ~= token or state[2] ~= fence then
   return state[3] == token and 1 or -1
+end
+if begun == '0' then
+  redis.call('HINCRBY', conversation, 'tries', -1)
 end
 redis.call('HDEL', conversation, 'own', 'until')
 redis.call('XACK', ready, 'workers', entry)

@@ -10,8 +10,9 @@ from typing import Literal
 from core.store.durability import Command
 
 ScriptName = Literal[
-    "accept", "beat", "claim", "complete", "control", "delivered", "done", "fleet", "forget", "pause", "release",
-    "showing", "shown", "stop", "turns",
+    "accept", "aside", "beat", "blame", "claim", "complete", "control", "delivered", "done", "fleet",
+    "forget", "lease", "pause", "put_back",
+    "release", "showing", "shown", "stale", "stop", "turns", "unreadable",
 ]  # fmt: skip
 
 

@@ -60,4 +60,5 @@ async def open_store(
             finally:
                 with suppress(StoreUnavailable, TimeoutError):
                     async with asyncio.timeout(_LEAVE_SECONDS):
+                        await ready.leave()
                         await fleet.leave()

@@ -6,23 +6,27 @@ This module knows nothing of what an entry means, nor how it ends.
 """
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-from redis.exceptions import ResponseError
 
 from core.errors import StoreUnavailable
 from core.store import keys
 from core.store.background import Background
 from core.store.client import Client
 
+log = logging.getLogger(__name__)
+
 GROUP, CONSUMER = "workers", "worker"
 _LONGEST_BLOCK = 2.0
+_AGAIN_SECONDS = 1.0
 _LEAST_STALE = 10
 _START = b"0-0"
+
+
+_Streams = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class WorkQueue:
 
     A blocking read takes at least one entry of each stream that has any, which may be more than was asked for; and
     on a cluster each shard has a read of its own, which goes on while others have answered. What was read and not
-    asked for waits here for the next reading, and becomes stale if there is none.
+    asked for waits here for the next reading, and is put back by `leave`.
     """
 
     def __init__(self, client: Client, kind: keys.Queue, tasks: Background, *, stale_after: float) -> None:
@@ -47,25 +51,24 @@ class WorkQueue:
         self._kind = kind
         self._tasks = tasks
         self._stale_after = stale_after
-        self._look_for_stale_at = 0.0
-        self._cursors: dict[str, bytes] = {}
         self._left: deque[Entry] = deque()
-        self._reads: dict[tuple[str, ...], asyncio.Task[list[Entry] | StoreUnavailable]] = {}
+        self._reads: dict[_Streams, asyncio.Task[list[Entry] | StoreUnavailable]] = {}
+        self._away: dict[_Streams, float] = {}  # and when to try again, while others can be read
+        self._look_for_stale_at: dict[_Streams, float] = {}
+        self._cursors: dict[str, bytes] = {}
 
     async def read(self, platforms: Collection[str], count: int, *, wait: float) -> list[Entry]:
         """At most `count` entries: stale ones when it is time to look for them, then new ones.
 
-        Waits at most `wait` seconds for the first. Raises `StoreUnavailable`.
+        Waits at most `wait` seconds for the first. A shard that is away holds up no other. Raises
+        `StoreUnavailable` when all are.
         """
         loop = asyncio.get_running_loop()
+        ends = loop.time() + wait
+        while not self._left and (left := ends - loop.time()) > 0:
+            await self._wait_for_any(platforms, count, min(left, _LONGEST_BLOCK))
         entries: list[Entry] = []
-        if loop.time() >= self._look_for_stale_at:
-            entries = await self.read_stale(platforms, count)
-            if all(cursor == _START for cursor in self._cursors.values()):
-                self._look_for_stale_at = loop.time() + self._stale_after / 3
-        if not entries and not self._left:
-            await self._read_new(platforms, count, min(wait, _LONGEST_BLOCK))
-        wanted = {stream for shard in self._shards(platforms) for stream in shard}
+        wanted = {stream for streams in self._sets(platforms) for stream in streams}
         while self._left and len(entries) < count:
             # What is not wanted any more becomes stale, and somebody else's.
             if (entry := self._left.popleft()).stream in wanted:
@@ -74,37 +77,36 @@ class WorkQueue:
 
     async def read_stale(self, platforms: Collection[str], count: int) -> list[Entry]:
         """Entries that nobody attended to for `stale_after` seconds, at most `count` of them. Does not wait."""
-        streams = [stream for shard in self._shards(platforms) for stream in shard]
-        answers = await self._client.read(
-            lambda redis: self._claim_stale(redis, streams, max(count, _LEAST_STALE))
-        )
         found: list[Entry] = []
-        for stream, (cursor, entries, *_) in zip(streams, answers, strict=True):
-            self._cursors[stream] = cursor
-            found += _entries(stream, entries)
+        for streams in self._sets(platforms):
+            found += await self._stale(streams, count)
         self._left.extendleft(reversed(found[count:]))
         return found[:count]
 
-    async def _claim_stale(self, redis: Any, streams: Sequence[str], count: int) -> list[Any]:
-        """The server looks at ten times `count` entries of a stream; what comes after them is the next call's."""
+    async def leave(self) -> None:
+        """Put back what was read and not used: somebody else may read it at once. Raises `StoreUnavailable`."""
+        for read in self._reads.values():
+            read.cancel()
+        if self._reads:
+            await asyncio.wait(self._reads.values())
+        for read in self._reads.values():
+            if not read.cancelled() and not isinstance(answer := read.result(), StoreUnavailable):
+                self._left += answer
+        self._reads.clear()
+        unused: dict[str, list[str]] = {}
+        while self._left:
+            entry = self._left.popleft()
+            unused.setdefault(entry.stream, []).append(entry.id)
         idle = int(self._stale_after * 1000)
-        pipeline = redis.pipeline(transaction=False)
-        for stream in streams:
-            cursor = self._cursors.get(stream, _START)
-            pipeline.execute_command("XAUTOCLAIM", stream, GROUP, CONSUMER, idle, cursor, "COUNT", count)
-        answers = await pipeline.execute(raise_on_error=False)
-        for i, answer in enumerate(answers):
-            if isinstance(answer, ResponseError) and _has_no_group(answer):
-                await _make_groups(redis, [streams[i]])
-                answers[i] = (_START, [])
-            elif isinstance(answer, Exception):
-                raise answer
-        return list(answers)
+        for stream, entries in unused.items():
+            await self._client.run("put_back", [stream], idle, *entries)
 
-    async def _read_new(self, platforms: Collection[str], count: int, wait: float) -> None:
+    async def _wait_for_any(self, platforms: Collection[str], count: int, wait: float) -> None:
         """Have one read under way for each set of streams that can be read together, and wait for one to end."""
-        for streams in self._sets(platforms):
-            if streams not in self._reads:
+        sets, now = self._sets(platforms), asyncio.get_running_loop().time()
+        everywhere = self._away.keys() >= set(sets)
+        for streams in sets:
+            if streams not in self._reads and (everywhere or self._away.get(streams, now) <= now):
                 self._reads[streams] = self._tasks.start(partial(self._read_streams, streams, count, wait))
         if not self._reads:
             await asyncio.sleep(wait)
@@ -112,57 +114,69 @@ class WorkQueue:
         done, _ = await asyncio.wait(self._reads.values(), timeout=wait, return_when=asyncio.FIRST_COMPLETED)
         for streams in [streams for streams, read in self._reads.items() if read in done]:
             answer = self._reads.pop(streams).result()
-            if isinstance(answer, StoreUnavailable):
+            if not isinstance(answer, StoreUnavailable):
+                self._left += answer
+                self._away.pop(streams, None)
+                continue
+            is_news = streams not in self._away
+            self._away[streams] = now + _AGAIN_SECONDS
+            if self._away.keys() >= set(sets) and not self._left:
                 raise answer
-            self._left += answer
+            if is_news:
+                log.warning("%s cannot be read: %s", streams[0], answer)
 
-    async def _read_streams(
-        self, streams: tuple[str, ...], count: int, wait: float
-    ) -> list[Entry] | StoreUnavailable:
+    async def _read_streams(self, streams: _Streams, count: int, wait: float) -> list[Entry] | StoreUnavailable:
         """What a task must not raise is its answer: its group would end with it."""
-        each = max(1, count // len(streams))
-        block = max(1, int(wait * 1000))
-        command = ("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", each, "BLOCK", block, "STREAMS", *streams)
-
-        async def ask(redis: Any) -> Any:
-            try:
-                return await redis.execute_command(*command, *[">"] * len(streams))
-            except ResponseError as exc:
-                if not _has_no_group(exc):
-                    raise
-                await _make_groups(redis, streams)
-                return []
-
         try:
-            answer = await self._client.read(ask)
+            if asyncio.get_running_loop().time() >= self._look_for_stale_at.get(streams, 0.0) and (
+                stale := await self._stale(streams, count)
+            ):
+                return stale
+            return await self._new(streams, count, wait)
         except StoreUnavailable as exc:
             return exc
-        return [entry for stream, entries in answer or () for entry in _entries(stream.decode(), entries)]
 
-    def _sets(self, platforms: Collection[str]) -> list[tuple[str, ...]]:
-        shards = self._shards(platforms)
-        if self._client.is_cluster:
-            return shards
-        return [tuple(stream for shard in shards for stream in shard)] if shards else []
+    async def _stale(self, streams: _Streams, count: int) -> list[Entry]:
+        cursors = [self._cursors.get(stream, _START) for stream in streams]
+        idle = int(self._stale_after * 1000)
+        leased = int(self._kind == "ready")
+        answers = await self._client.run("stale", streams, idle, max(count, _LEAST_STALE), leased, *cursors)
+        found: list[Entry] = []
+        for stream, (cursor, entries) in zip(streams, answers, strict=True):
+            self._cursors[stream] = cursor
+            for name, fields in filter(None, entries):  # older servers answer nothing for an entry that is gone
+                found.append(_entry(stream, name, dict(zip(fields[::2], fields[1::2], strict=True))))
+        if all(self._cursors[stream] == _START for stream in streams):
+            self._look_for_stale_at[streams] = asyncio.get_running_loop().time() + self._stale_after / 3
+        return found
 
-    def _shards(self, platforms: Collection[str]) -> list[tuple[str, ...]]:
-        of_platforms = [self._client.keys.queues(self._kind, platform) for platform in sorted(platforms)]
-        return list(zip(*of_platforms, strict=True))
-
-
-def _entries(stream: str, answer: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Entry]:
-    return [Entry(stream, entry.decode(), fields) for entry, fields in answer if fields]
-
-
-def _has_no_group(error: ResponseError) -> bool:
-    return str(error).startswith("NOGROUP")
-
-
-async def _make_groups(redis: Any, streams: Sequence[str]) -> None:
-    """The group begins with the stream's first entry: what was accepted before it was made is not passed over."""
-    for stream in streams:
+    async def _new(self, streams: _Streams, count: int, wait: float) -> list[Entry]:
+        each = max(1, count // len(streams))
+        block = max(1, int(wait * 1000))
+        how = ("GROUP", GROUP, CONSUMER, "COUNT", str(each), "BLOCK", str(block))
+        new = [">"] * len(streams)
         try:
-            await redis.execute_command("XGROUP CREATE", stream, GROUP, "0", "MKSTREAM")
-        except ResponseError as exc:
-            if not str(exc).startswith("BUSYGROUP"):
+            answer = await self._client.ask("XREADGROUP", *how, "STREAMS", *streams, *new, key=streams[0])
+        except StoreUnavailable as exc:
+            if not str(exc.__cause__).startswith("NOGROUP"):
                 raise
+            self._look_for_stale_at.pop(streams, None)  # that look makes the group
+            return []
+        return [
+            _entry(stream.decode(), name, fields)
+            for stream, entries in answer or ()
+            for name, fields in entries
+            if fields
+        ]
+
+    def _sets(self, platforms: Collection[str]) -> list[_Streams]:
+        """What can be read in one go: all streams of a server, or of a shard where there is a cluster."""
+        of_platforms = [self._client.keys.queues(self._kind, platform) for platform in sorted(platforms)]
+        shards = list(zip(*of_platforms, strict=True))
+        if self._client.is_cluster or not shards:
+            return shards
+        return [tuple(stream for shard in shards for stream in shard)]
+
+
+def _entry(stream: str, name: bytes, fields: dict[bytes, bytes]) -> Entry:
+    return Entry(stream, name.decode(), fields)

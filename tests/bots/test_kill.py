@@ -3,17 +3,23 @@
 Whatever is killed, each room ends with one whole reply and memory with one question and one answer.
 """
 
+import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, ExitStack
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from adapters.markdown import plain
+from core.store.scripts import ScriptName
 from tests.bots.test_cli import SECONDS, Command
+from tests.core.store.lossy import lossy
+from tests.core.store.servers import RedisServer
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_world import BOT
@@ -21,6 +27,7 @@ from tests.fakes.telegram import FakeTelegram
 
 QUESTION = " ".join(f"word{number}" for number in range(60))
 REPLY = f"You said: {QUESTION}"
+AGAIN = "and again"
 PAIR = [("user", QUESTION), ("assistant", REPLY)]
 SLOWLY = {"TRIALOGUE_MODEL__DELAY": "0.1"}  # seconds a word
 
@@ -50,9 +57,12 @@ class Town:
     async def ask(self) -> None:
         await self.discord.until_connected()
         await self.slack.connected()
-        await self.telegram.say(QUESTION)
-        self.discord.say(QUESTION)
-        await self.slack.say(QUESTION)
+        await self.say(QUESTION)
+
+    async def say(self, text: str) -> None:
+        await self.telegram.say(text)
+        self.discord.say(text)
+        await self.slack.say(text)
 
     @property
     def secrets(self) -> list[str]:
@@ -82,7 +92,12 @@ class Town:
     async def until_each_is_whole(self) -> None:
         await self.telegram.until(lambda: self.telegram.shown("ann") == [REPLY], within=SECONDS)
         await self.discord.until(lambda: self.discord.shown("ann") == [REPLY], within=SECONDS)
-        await self.slack.until(lambda: self._on_slack() == [REPLY], within=SECONDS)
+        await self.slack.until(lambda: self.on_slack() == [REPLY], within=SECONDS)
+
+    async def until_each_ends_with(self, reply: str) -> None:
+        await self.telegram.until(lambda: self.telegram.shown("ann")[-1:] == [reply], within=SECONDS)
+        await self.discord.until(lambda: self.discord.shown("ann")[-1:] == [reply], within=SECONDS)
+        await self.slack.until(lambda: self.on_slack()[-1:] == [reply], within=SECONDS)
 
     def messages(self) -> list[str]:
         """The platforms' own ids of what the bot has said to Ann."""
@@ -93,15 +108,15 @@ class Town:
         ]
 
     def replies(self) -> list[str]:
-        return [*self.telegram.shown("ann"), *self.discord.shown("ann"), *self._on_slack()]
+        return [*self.telegram.shown("ann"), *self.discord.shown("ann"), *self.on_slack()]
 
-    def _on_slack(self) -> list[str]:
+    def on_slack(self) -> list[str]:
         return [plain(text) for text in self.slack.shown("ann")]
 
 
-async def remembered(command: Command) -> dict[str, list[tuple[str, str]]]:
+async def remembered(command: Command, **settings: str) -> dict[str, list[tuple[str, str]]]:
     """Who said what in each conversation, as `trialogue memory export` has it."""
-    assert await command.ends("memory", "export") == 0, command.output
+    assert await command.ends("memory", "export", **settings) == 0, command.output
     turns: dict[str, list[tuple[str, str]]] = {}
     for line in command.output.splitlines():
         entry = json.loads(line)
@@ -187,3 +202,64 @@ async def test_store_killed_in_the_middle_of_a_reply_comes_back_and_the_reply_go
     assert town.messages() == before
     assert not [secret for secret in town.secrets if secret in command.output]
     assert list((await remembered(command)).values()) == [PAIR] * 3
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("step", "held"),
+    [("accept", "answer"), ("showing", "answer"), ("shown", "request"), ("complete", "answer")],
+    ids=["after accept", "before the call", "after the call", "after complete"],
+)
+async def test_bot_killed_at_one_step_of_a_turn_answers_once(
+    command: Command, town: Town, server: RedisServer, step: ScriptName, held: Literal["request", "answer"]
+) -> None:
+    async with (
+        lossy(server.folder, server.url) as (way, url),
+        way.holding(step, held) as is_held,
+        command.running(**town.settings, TRIALOGUE_REDIS__URL=url) as (process, _),
+    ):
+        await town.ask()
+        async with asyncio.timeout(SECONDS):
+            await is_held.wait()
+        process.kill()
+        await process.wait()
+    server.end_leases()
+    async with command.running(**town.settings, TRIALOGUE_REDIS__URL=server.url):
+        await town.until_each_ends_with(REPLY)
+    # Telegram alone cannot tell whether a message was sent whose answer nobody got: it is sent again.
+    assert len(town.telegram.shown("ann")) <= (2 if step in ("shown", "complete") else 1)
+    assert town.discord.shown("ann") == town.on_slack() == [REPLY]
+    assert list((await remembered(command, TRIALOGUE_REDIS__URL=server.url)).values()) == [PAIR] * 3
+
+
+async def test_worker_paused_beyond_its_lease_changes_nothing_when_it_wakes_up(
+    command: Command, town: Town, server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = {**town.settings, "TRIALOGUE_REDIS__URL": server.url}
+    successor = Command(tmp_path_factory.mktemp("successor"))
+    async with command.running(**settings, **SLOWLY) as (process, _):
+        await town.ask()
+        await town.until_each_grows()
+        before = town.messages()
+        with paused(process):  # its own clock goes on
+            async with successor.running("--role", "work", **settings):
+                await town.until_each_is_whole()
+        assert town.messages() == before
+        await town.say(AGAIN)
+        await town.until_each_ends_with(f"You said: {AGAIN}")
+        assert sorted(town.replies()) == sorted([REPLY, f"You said: {AGAIN}"] * 3)
+    assert "lost the lease" in command.output
+
+
+@contextmanager
+def paused(process: Process) -> Iterator[None]:
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)

@@ -48,7 +48,9 @@ async def test_the_engine_is_told_whom_the_answer_is_for() -> None:
 
 async def test_a_prompt_is_cut_to_fewer_tokens_when_a_server_wants_it_shorter() -> None:
     dialogue = Dialogue(Mirror(), DialogueSettings(persona=""))
-    window = [Turn(number=number, role="assistant" if number % 2 else "user", text="some words") for number in range(40)]
+    window = [
+        Turn(number=number, role="assistant" if number % 2 else "user", text="some words") for number in range(40)
+    ]
     whole = dialogue.prompt(event(1), window, persona=None)
     cut = dialogue.prompt(event(1), window, persona=None, within=whole.tokens // 2)
     assert 0 < cut.tokens <= whole.tokens // 2

@@ -70,6 +70,22 @@ class Anew(Mirror):
     context = 5000
 
 
+class Strict(Mirror):
+    """An engine whose server counts a third more than it does itself."""
+
+    context = 5000
+    limit = 40
+
+    @asynccontextmanager
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
+        if self.count(messages) * 4 // 3 > self.limit:
+            raise PromptTooLong("more than the server reads")
+        async with super().generate(messages, params, caller) as told:
+            yield told
+
+
 class Poisoned(Mirror):
     """An engine that cannot even count the words of message 1."""
 
@@ -342,3 +358,14 @@ async def test_leases_are_renewed_also_when_the_fleet_cannot_be_told(short: Stor
         await short.inbox.accept(event(1, "word " * 40))
         await ended.wait()
     assert len(begun) == 1
+
+
+async def test_prompt_that_a_server_finds_too_long_is_cut_once_more(store: Store) -> None:
+    chat = Chat()
+    settings = DialogueSettings(persona="", window=Strict.limit)
+    async with working(store, chat.deliver, Strict(), dialogue=settings):
+        for number in range(1, 9):
+            await store.inbox.accept(event(number, f"message {number} with five more words in it"))
+        finished = await chat.until_finished(8)
+    assert all(f"message {number} " in text for number, text in enumerate(finished, 1))
+    assert PromptTooLong.reply not in finished

@@ -1,18 +1,21 @@
 """A turn's life in the worker, on a real store, with a room that shows what it is told to."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from core import notices
 from core.dialogue import DialogueSettings
 from core.engine.scripted import ScriptedEngine
-from core.errors import EngineError, PromptTooLong
+from core.errors import CoreError, EngineError, PromptTooLong
+from core.store.aside import Aside
 from core.store.client import StoreSettings
 from core.store.store import Store, open_store
-from core.turns import Conversation
+from core.turns import Conversation, Event, Reply
 from core.worker import WorkerSettings
 from tests.core.rooms import ROOM, Broken, Chat, Mirror, event, remembered, working
+from tests.core.store.steps import eventually
 
 
 async def test_message_is_answered_and_both_are_remembered(store: Store) -> None:
@@ -210,3 +213,201 @@ async def test_stop_before_the_first_word_is_answered_and_remembered(store: Stor
         await store.inbox.accept(event(3))
         assert (await chat.until_finished(2))[1] == "You said: message 3"
     assert await remembered(store) == ["message 1", "", "message 3", "You said: message 3"]
+
+
+@pytest.fixture
+async def elsewhere(store_settings: StoreSettings) -> AsyncIterator[Store]:
+    """Another process's view of the store. No lease ends by itself while a test lasts."""
+    async with open_store(store_settings, lease=60.0, beat_every=0.05) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def here(store_settings: StoreSettings) -> AsyncIterator[Store]:
+    async with open_store(store_settings, lease=60.0, beat_every=0.05) as opened:
+        yield opened
+
+
+async def until_seen(store: Store, *platforms: str) -> None:
+    """Another worker is there, for these platforms."""
+
+    async def seen() -> bool:
+        return frozenset(platforms) in await store.fleet.others()
+
+    await eventually(seen)
+
+
+async def until_gone(store: Store) -> None:
+    """No other worker is there any more."""
+
+    async def gone() -> bool:
+        return await store.fleet.others() == []
+
+    await eventually(gone)
+
+
+async def test_drained_worker_hands_over_and_the_other_goes_on_in_the_same_message(
+    here: Store, elsewhere: Store
+) -> None:
+    text = " ".join(f"word{number}" for number in range(60))
+    first, second, messages = Chat(), Chat(), set[str]()
+
+    async def deliver(asked: Event, reply: Reply) -> None:
+        messages.update(part.message for part in reply.parts if part.message)
+        await second.deliver(asked, reply)
+
+    async with working(here, first.deliver, ScriptedEngine(delay=0.02)) as worker:
+        await here.inbox.accept(event(1, text))
+        await first.until(lambda chat: "word" in chat.texts.get(event(1).id, ""))
+        async with working(elsewhere, deliver):
+            await until_seen(here, "test")
+            await worker.drain(10, patience=10)
+            shown = first.texts[event(1).id]
+            assert await second.until_finished(1) == [f"You said: {text}"]
+    assert first.finished == []
+    assert "word59" not in shown
+    assert messages == {f"message-{event(1).id}"}
+    assert await remembered(here) == [text, f"You said: {text}"]
+
+
+async def test_reply_is_not_handed_over_while_its_message_is_on_its_way(here: Store, elsewhere: Store) -> None:
+    asked_for, may_arrive, sent = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def slow(asked: Event, reply: Reply) -> None:
+        async for draft in reply:
+            if draft.text and not reply.parts:
+                await reply.showing(0, draft.text, len(draft.text))
+                asked_for.set()
+                await may_arrive.wait()
+                sent.append("first")
+                await reply.shown(0, "m1")
+
+    async def second(asked: Event, reply: Reply) -> None:
+        sent.extend(part.message or "unknown" for part in reply.parts)
+        await chat.deliver(asked, reply)
+
+    chat = Chat()
+    async with working(here, slow, ScriptedEngine(delay=0.02)) as worker:
+        await here.inbox.accept(event(1, "word " * 100))
+        await asked_for.wait()
+        async with working(elsewhere, second), asyncio.TaskGroup() as group:
+            await until_seen(here, "test")
+            group.create_task(worker.drain(10))
+            await until_gone(elsewhere)
+            may_arrive.set()
+            await chat.until_finished(1)
+    assert sent == ["first", "m1"]
+
+
+async def test_drained_worker_that_is_alone_lets_its_reply_end(here: Store) -> None:
+    chat = Chat()
+    async with working(here, chat.deliver, ScriptedEngine(delay=0.02)) as worker:
+        await here.inbox.accept(event(1, "one two three four five six"))
+        await chat.until(lambda chat: "one" in chat.texts.get(event(1).id, ""))
+        await worker.drain(10, patience=20)
+        assert chat.finished == ["You said: one two three four five six"]
+
+
+async def test_worker_for_other_platforms_is_not_counted_on(here: Store, elsewhere: Store) -> None:
+    chat = Chat()
+    async with (
+        working(here, chat.deliver, ScriptedEngine(delay=0.02)) as worker,
+        working(elsewhere, {"other": Chat().deliver}),
+    ):
+        await here.inbox.accept(event(1, "word " * 1000))
+        await chat.until(lambda chat: "word" in chat.texts.get(event(1).id, ""))
+        await until_seen(here, "other")
+        await worker.drain(10)
+        assert chat.finished[0].endswith(notices.SHUTDOWN)
+
+
+async def test_of_workers_that_are_stopped_together_one_says_the_word(here: Store, elsewhere: Store) -> None:
+    chat = Chat()
+    async with (
+        working(here, chat.deliver, ScriptedEngine(delay=0.02)) as first,
+        working(elsewhere, chat.deliver, ScriptedEngine(delay=0.02)) as second,
+        asyncio.TaskGroup() as group,
+    ):
+        await until_seen(here, "test")
+        await until_seen(elsewhere, "test")
+        await here.inbox.accept(event(1, "word " * 1000))
+        await chat.until(lambda chat: "word" in chat.texts.get(event(1).id, ""))
+        group.create_task(first.drain(10))
+        group.create_task(second.drain(10))
+        [finished] = await chat.until_finished(1)
+    assert finished.endswith(notices.SHUTDOWN)
+
+
+async def test_what_cannot_be_delivered_in_time_is_given_back_at_once(here: Store, elsewhere: Store) -> None:
+    async def hang(text: str) -> None:
+        if notices.SHUTDOWN in text:
+            await asyncio.Event().wait()
+
+    stuck, successor = Chat(hang), Chat()
+    async with working(here, stuck.deliver, ScriptedEngine(delay=0.02)) as worker:
+        await here.inbox.accept(event(1, "word " * 1000))
+        await stuck.until(lambda chat: "word" in chat.texts.get(event(1).id, ""))
+        await worker.drain(0.1)
+    async with working(elsewhere, successor.deliver):
+        [finished] = await successor.until_finished(1)
+    assert finished.endswith(notices.SHUTDOWN)
+
+
+async def kill_worker(store: Store, *, words: int) -> str:
+    """One more worker takes the message, and is killed before its first word or when it has shown one more. What
+    it showed."""
+    begun, chat = asyncio.Event(), Chat()
+
+    async def deliver(asked: Event, reply: Reply) -> None:
+        begun.set()
+        if words:
+            await chat.deliver(asked, reply)
+        await asyncio.Event().wait()
+
+    async with working(store, deliver, ScriptedEngine(delay=60.0)):
+        async with asyncio.timeout(20):
+            await begun.wait()
+        if words:
+            await chat.until(lambda chat: bool(chat.texts))
+    return "".join(chat.texts.values())
+
+
+async def test_message_that_kills_its_workers_is_set_aside_and_answered_when_it_is_retried(short: Store) -> None:
+    aside, chat = Aside(short.client, short.inbox), Chat()
+    await short.inbox.accept(event(1, "deadly"))
+    await short.inbox.accept(event(2, "harmless"))
+    for _ in range(3):
+        await kill_worker(short, words=0)
+    async with working(short, chat.deliver):
+        assert await chat.until_finished(2) == [CoreError.reply, "You said: harmless"]
+        [entry] = await aside.all()
+        assert (entry.event, entry.tries) == (event(1, "deadly"), 4)
+        await aside.retry(entry)
+        assert (await chat.until_finished(3))[-1] == "You said: deadly"
+    assert await aside.all() == []
+
+
+async def test_message_that_gets_on_from_worker_to_worker_is_not_set_aside(short: Store) -> None:
+    chat = Chat()
+    await short.inbox.accept(event(1, "one two three four five"))
+    shown = [await kill_worker(short, words=1) for _ in range(5)]
+    async with working(short, chat.deliver):
+        assert await chat.until_finished(1) == ["You said: one two three four five"]
+    assert shown == ["You ", "You said: ", "You said: one ", "You said: one two ", "You said: one two three "]
+    assert await Aside(short.client, short.inbox).all() == []
+
+
+async def test_message_whose_tries_all_fail_is_set_aside_too(store: Store) -> None:
+    chat, tries = Chat(), list[str]()
+
+    async def fails(asked: Event, reply: Reply) -> None:
+        if asked.id == event(1).id:
+            tries.append(asked.id)
+            raise ZeroDivisionError
+        await chat.deliver(asked, reply)
+
+    async with working(store, fails, ScriptedEngine(delay=0.01)):
+        await store.inbox.accept(event(1))
+        await store.inbox.accept(event(2))
+        await chat.until_finished(1)
+    assert {entry.event.id for entry in await Aside(store.client, store.inbox).all()} == {event(1).id}

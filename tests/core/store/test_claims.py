@@ -1,15 +1,16 @@
 """Leases and the steps of a turn, on a real server."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from core.errors import LeaseLost, StoreUnavailable
 from core.store.claim import Claim
-from core.store.claims import WIDEST_WINDOW
 from core.store.client import StoreSettings
 from core.store.scripts import ScriptName
 from core.store.store import Store, open_store
+from core.store.taking import READINGS, WIDEST_WINDOW
 from core.turns import Conversation, Part, Room, Turn
 from tests.core.store.events import CONVERSATION, ROOM, an_event, two_turns
 from tests.core.store.lossy import Lossy
@@ -301,11 +302,14 @@ async def test_turns_that_do_not_follow_memory_are_a_mistake(store: Store) -> No
 STEPS: list[ScriptName] = ["accept", "claim", "showing", "shown", "complete", "delivered", "beat"]
 
 
+@pytest.mark.parametrize("lost", ["request", "answer"])
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_step_whose_answer_was_lost_happens_once(lossy_way: tuple[Lossy, Store], step: ScriptName) -> None:
+async def test_a_step_whose_request_or_answer_was_lost_happens_once(
+    lossy_way: tuple[Lossy, Store], step: ScriptName, lost: str
+) -> None:
     way, store = lossy_way
     event = an_event("one")
-    way.lose_answer_of(step)
+    (way.lose_request_of if lost == "request" else way.lose_answer_of)(step)
     await accept(store, event, an_event("two"))
     claim = await take(store)
     assert (claim.event, claim.tries, claim.fence) == (event, 1, 1)
@@ -381,14 +385,83 @@ async def test_what_was_forgotten_while_it_was_delivered_stays_forgotten(store: 
     assert await store.memory.turns(CONVERSATION, 9) == []
 
 
+async def make_unreadable(store: Store, conversation: Conversation) -> None:
+    """The next event in the conversation's mailbox is none of ours."""
+    mailbox = store.client.keys.conversation("q", conversation)
+    await store.client.read(lambda redis: redis.lset(mailbox, 0, b"\xc1"))
+
+
 async def test_a_record_that_cannot_be_read_holds_up_nobody_else(store: Store) -> None:
     unreadable = Conversation.of(ROOM, "unreadable")
     await accept(store, an_event(conversation=unreadable))
-    mailbox = store.client.keys.conversation("q", unreadable)
-    await store.client.read(lambda redis: redis.lset(mailbox, 0, b"\xc1"))
+    await make_unreadable(store, unreadable)
     assert await nothing_is_ready(store)
     await accept(store, an_event("hello"))
     assert (await take(store)).event.text == "hello"
+
+
+async def test_an_event_that_nobody_can_read_is_set_aside_and_its_conversation_goes_on(
+    hasty: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    await accept(hasty, an_event("secret one"), an_event("two"))
+    await make_unreadable(hasty, CONVERSATION)
+    assert (await take(hasty)).event.text == "two"
+    aside = hasty.client.keys.unreadable(CONVERSATION)
+    [(_, kept)] = await hasty.client.read(lambda redis: redis.xrange(aside))
+    assert kept[b"e"] == b"\xc1"
+    assert caplog.text.count("cannot answer entry") == READINGS
+    assert "set aside" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_a_reply_to_an_event_that_nobody_can_read_is_given_up(hasty: Store) -> None:
+    await accept(hasty, an_event("one"), an_event("two"))
+    await complete(hasty, await take(hasty))
+    reply = hasty.client.keys.conversation("r", CONVERSATION)
+    await hasty.client.read(lambda redis: redis.hset(reply, "event", b"\xc1"))
+    following = await take(hasty)
+    assert (following.event.text, following.phase, following.number) == ("two", "answering", 2)
+
+
+async def test_turns_that_cannot_be_read_are_left_out(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    await accept(store, an_event("one"))
+    await answer(store, "yes")
+    memory = store.client.keys.conversation("t", CONVERSATION)
+    await store.client.read(lambda redis: redis.lset(memory, 0, b"\xc1"))
+    await accept(store, an_event("two"))
+    claim = await answer(store, "no")
+    assert [turn.text for turn in claim.window] == ["yes", "two", "no"]
+    assert [turn.text for turn in await store.memory.turns(CONVERSATION, 9)] == ["yes", "two", "no"]
+    assert [turn.number async for _, turn in store.memory.export()] == [2, 3, 4]
+    assert "1 records of" in caplog.text
+
+
+async def test_what_was_claimed_for_a_caller_who_is_gone_is_anybodys_at_once(
+    lossy_way: tuple[Lossy, Store], store: Store
+) -> None:
+    way, remote = lossy_way
+    await accept(store, an_event())
+    async with asyncio.TaskGroup() as group, way.holding("claim") as is_claimed:
+        taking = group.create_task(remote.claims.take(["web"], 1, wait=1))
+        await is_claimed.wait()
+        taking.cancel()
+    assert (await take(store)).tries == 1
+
+
+async def test_what_was_read_by_a_process_that_ends_is_anybodys_at_once(
+    store_settings: StoreSettings, store: Store
+) -> None:
+    places = [Conversation.of(ROOM, f"place {number}") for number in range(20)]
+    async with open_store(store_settings) as leaving:
+        assert await nothing_is_ready(leaving)
+        await accept(store, *(an_event(conversation=place) for place in places))
+        assert len(await leaving.claims.take(["web"], 1, wait=1)) == 1
+    # One is claimed, and its lease must end; the others were only read.
+    taken: list[Claim] = []
+    while claims := await store.claims.take(["web"], 20, wait=0.05):
+        taken += claims
+    taken += await store.claims.take_stale(["web"], 20)
+    assert len(taken) == len(places) - 1
 
 
 async def test_a_beat_that_fails_in_one_shard_renews_the_others(store: Store) -> None:
@@ -399,7 +472,8 @@ async def test_a_beat_that_fails_in_one_shard_renews_the_others(store: Store) ->
     broken, held = sorted([await take(store), await take(store)], key=lambda claim: claim.conversation == other)
     broken_key, ends = keys.conversation("c", broken.conversation), held.deadline
     await store.client.read(lambda redis: redis.set(broken_key, "no hash"))
-    with pytest.raises(StoreUnavailable):
-        await store.claims.beat([broken, held])
+    await store.claims.beat([broken, held])
     assert held.deadline > ends
     assert not broken.lost
+    with pytest.raises(StoreUnavailable):
+        await store.claims.beat([broken])

@@ -25,7 +25,11 @@ def test_any_other_server_is_waited_for(fsync: str | None) -> None:
 
 
 def test_a_replica_is_waited_for_where_there_is_one() -> None:
-    assert commits(connected_slaves=1) == ["WAIT"]
+    assert commits(connected_slaves=1, slave0={"ip": "::1", "port": 1, "state": "online", "lag": 0}) == ["WAIT"]
+
+
+def test_a_replica_that_loads_its_data_is_not_waited_for() -> None:
+    assert commits(connected_slaves=1, slave0={"ip": "::1", "port": 1, "state": "wait_bgsave"}) == []
 
 
 def test_a_server_without_a_file_promises_nothing() -> None:

@@ -58,3 +58,39 @@ async def test_a_message_that_cannot_be_read_is_passed_over(store: Store, store_
             return other.fleet.paused_until("slack/b1") > now + 29
 
         await eventually(heard)
+
+
+async def test_each_worker_says_which_platforms_it_delivers_to(
+    store: Store, store_settings: StoreSettings
+) -> None:
+    async with open_store(store_settings) as other:
+        await store.fleet.beat(["web"])
+        await other.fleet.beat(["web"])
+        await other.fleet.beat(["slack", "web"])
+        assert await store.fleet.others() == [frozenset({"slack", "web"})]
+        assert await other.fleet.others() == [frozenset({"web"})]
+        assert store.fleet.workers == 2
+
+
+async def test_worker_that_has_left_is_not_among_the_others(store: Store, store_settings: StoreSettings) -> None:
+    async with open_store(store_settings) as other:
+        await other.fleet.beat(["web"])
+        await other.fleet.leave()
+        assert await store.fleet.others() == []
+
+
+async def test_having_a_look_makes_nobody_a_worker(store: Store, store_settings: StoreSettings) -> None:
+    async with open_store(store_settings) as other:
+        assert await other.fleet.others() == []
+        assert await store.fleet.others() == []
+
+
+async def test_worker_that_has_missed_its_beats_is_not_counted_on(
+    store: Store, store_settings: StoreSettings
+) -> None:
+    async with open_store(store_settings) as other:
+        await other.fleet.beat(["web"])
+        key = store.client.keys.fleet("workers")
+        [(member, beaten)] = await store.client.read(lambda redis: redis.zrange(key, 0, -1, withscores=True))
+        await store.client.read(lambda redis: redis.zadd(key, {member: beaten - 8000}))
+        assert await store.fleet.others() == []

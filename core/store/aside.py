@@ -1,0 +1,130 @@
+"""Turns that nobody could answer, set aside for the operator: the list of them, and how a turn comes onto it.
+
+What kills its worker cannot say so. So each claim that follows another one asks how many in a row have ended
+without a word more on record than the one before: the neighbours of such a turn, which die with it, get on from
+one claim to the next, and are not blamed. A claim that was given back does not count.
+
+What is set aside is answered already, by an apology; `retry` puts it into its mailbox again, as a new event. This
+module does not decide what is hopeless.
+"""
+
+import logging
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+
+from core.errors import LeaseLost
+from core.store.claim import Claim
+from core.store.client import Client
+from core.store.inbox import StoreInbox
+from core.store.records import encode
+from core.turns import Conversation, Event
+
+log = logging.getLogger(__name__)
+
+MOST = 1000
+"""How many events are kept. The oldest goes first."""
+
+KEPT = timedelta(days=30)
+"""How long one is kept."""
+
+_COMPLETE = 1 << 40  # more than any text is long
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True):
+    event: Event
+    tries: int
+
+
+_records = msgspec.msgpack.Decoder(_Record)
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """An event that was claimed `tries` times in vain, the last time at `since`, in seconds since the epoch."""
+
+    event: Event
+    tries: int
+    since: float
+
+
+class Aside:
+    """The list of one store, with at most `most` entries, each for as long as `kept`.
+
+    Everything here raises `StoreUnavailable`.
+    """
+
+    def __init__(self, client: Client, inbox: StoreInbox, *, most: int = MOST, kept: timedelta = KEPT) -> None:
+        self._most = most
+        self._kept = kept
+        self._client = client
+        self._inbox = inbox
+        self._key = client.keys.value("aside")
+
+    async def blame(self, claim: Claim) -> int:
+        """How many claims of this event in a row ended without a word more on record. To be asked when a claim
+        begins that is not the first. Raises `LeaseLost`."""
+        return await self._blame(claim, gives_back=False)
+
+    async def absolve(self, claim: Claim) -> None:
+        """Our own claim shall not count: it is about to be given back. Raises `LeaseLost`."""
+        await self._blame(claim, gives_back=True)
+
+    async def put(self, event: Event, tries: int) -> None:
+        """Set `event` aside. On disk when this returns; once for each event."""
+        record = encode(_Record(event, tries))
+        now = int(time.time())
+        await self._client.run(
+            "aside",
+            [self._key],
+            *(event.id, record, now, self._most, int(self._kept.total_seconds())),
+            commit=True,
+        )
+
+    async def all(self) -> list[SetAside]:
+        """What was set aside, oldest first."""
+        kept: dict[bytes, bytes] = await self._client.read(lambda redis: redis.hgetall(self._key))
+        found: list[SetAside] = []
+        for name, value in kept.items():
+            since, _, record = value.partition(b" ")
+            try:
+                known = _records.decode(record)
+            except msgspec.MsgspecError:
+                log.warning("what was set aside as %s was not written by this version", name.decode())
+            else:
+                found.append(SetAside(known.event, known.tries, float(since)))
+        return sorted(found, key=lambda entry: entry.since)
+
+    async def retry(self, entry: SetAside) -> None:
+        """Have it answered once more, after what waits in its conversation. Raises `Overloaded` when too much
+        does.
+
+        It is a new event: its reply must not be taken for the apology.
+        """
+        await self._inbox.accept(replace(entry.event, id=f"{entry.event.id}~again"))
+        await self._remove(entry.event)
+
+    async def forget(self, conversation: Conversation) -> None:
+        """No word of this conversation is kept here any more."""
+        for entry in await self.all():
+            if entry.event.conversation == conversation:
+                await self._remove(entry.event)
+
+    async def _remove(self, event: Event) -> None:
+        await self._client.read(lambda redis: redis.hdel(self._key, event.id))
+
+    async def _blame(self, claim: Claim, *, gives_back: bool) -> int:
+        progress = sum(len(part.text) for part in claim.parts)
+        if claim.phase == "delivering":
+            progress += _COMPLETE
+        keys = [self._client.keys.conversation(kind, claim.conversation) for kind in ("c", "r")]
+        count: int = await self._client.run(
+            "blame",
+            keys,
+            *(claim.token, claim.fence, progress, int(gives_back)),
+        )
+        if count < 0:
+            claim.lost = True
+            raise LeaseLost(f"another worker has the conversation of {claim.event.id}")
+        return count
