@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 _CLASSES = (512, 2048)  # tokens, and the whole context as the largest
 _SLOTS = 0.6  # of the memory is for slots, the rest for what is remembered between turns
-_SMALLEST = 0.75  # of the slots' memory, beside one of the whole context, is for the smallest class
+_SMALLEST = 0.5  # of the slots' memory is for the smallest class; the others share the rest
 BLOCK = 16  # tokens
 
 
@@ -28,28 +28,25 @@ class Capacity:
 def capacity(*, tokens: int, context: int, max_running: int) -> Capacity:
     """Room for `tokens` tokens of sequences that have at most `context` each, of which `max_running` run at once.
 
-    There is one slot at least for the whole context, and a context that would take more than the slots' share is
-    cut to it. Raises `ValueError` when not even one block of tokens has room.
+    Of each class there is one slot at least, and no more than can run. A context of more than half of the slots'
+    memory is cut to that: otherwise the longest conversation would leave none for others. Raises `ValueError` when
+    not even one block of tokens has room.
     """
     room = int(tokens * _SLOTS)
-    context = min(context, room)
+    context = min(context, max(room // 2, min(room, _CLASSES[0])))
     if context < BLOCK:
         raise ValueError(f"{tokens} tokens are no room to work in")
-    if context <= _CLASSES[0]:
-        slots = min(max_running, room // context)
-        return _with_blocks(tokens, ((context, slots),))
-    room -= context
-    sizes = [(context, 1)]
-    if context > _CLASSES[1]:
-        middle = min(max_running, int(room * (1 - _SMALLEST)) // _CLASSES[1])
-        if middle:
-            sizes.append((_CLASSES[1], middle))
-            room -= middle * _CLASSES[1]
-    if small := min(max_running, room // _CLASSES[0]):
-        sizes.append((_CLASSES[0], small))
-    return _with_blocks(tokens, tuple(reversed(sizes)))
-
-
-def _with_blocks(tokens: int, sizes: tuple[tuple[int, int], ...]) -> Capacity:
-    used = sum(length * slots for length, slots in sizes)
+    lengths = [*(length for length in _CLASSES if length < context), context]
+    share = int(room * (1 - _SMALLEST)) // max(1, len(lengths) - 1)
+    slots = dict.fromkeys(lengths, 0)
+    for length in reversed(lengths):
+        of_this = room if length == lengths[0] else max(share, length)
+        slots[length] = min(max_running, min(of_this, room) // length)
+        room -= slots[length] * length
+    for length in lengths:  # what is left
+        more = min(max_running - slots[length], room // length)
+        slots[length] += more
+        room -= more * length
+    sizes = tuple((length, number) for length, number in slots.items() if number)
+    used = sum(length * number for length, number in sizes)
     return Capacity(sizes, (tokens - used) // BLOCK)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import torch
 
-from core.engine.places import Copy, Load, Move, Place, Save
+from core.engine.places import Copy, Load, Move, Place, Save, Scrub
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,9 @@ class KeysValues:
                 case Move(source, target, length):
                     for new, old in zip(self._of(target, 0, length), self._of(source, 0, length), strict=True):
                         new.copy_(old)
-
-    def scrub(self, place: Place) -> None:
-        """What a sequence that failed has left may not be finite, and must not reach its slot's next one."""
-        self.keys[place.size][:, place.index].zero_()
-        self.values[place.size][:, place.index].zero_()
+                case Scrub(place, length):
+                    for tensor in self._of(place, 0, length):
+                        tensor.zero_()
 
     def _of(self, place: Place, start: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
         end = start + length

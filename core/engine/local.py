@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 from collections.abc import Sequence as Row
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.thread import BrokenThreadPool
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -66,9 +67,8 @@ class LocalEngine:
     def count(self, messages: Row[Message]) -> int:
         """Exact, and cheap for messages that were counted before. Text far beyond the context is only bounded:
         it is refused anyway, and must not hold up the event loop while it is encoded."""
-        characters = sum(len(message.text) for message in messages)
-        if characters > self.context * _MOST_CHARACTERS:
-            return max(characters, sum(len(message.text.encode()) for message in messages))
+        if self._is_far_too_long(messages):
+            return sum(len(message.text.encode()) for message in messages)
         return self._chat.count(messages)
 
     @asynccontextmanager
@@ -78,12 +78,7 @@ class LocalEngine:
         """See `Engine.generate`. What comes before `run` was started waits for it."""
         if self._stopped:
             raise EngineStopped("the model was stopped")
-        if not messages:
-            raise InvalidParams("the prompt is empty")
-        if (length := self.count(messages)) >= self.context:
-            raise PromptTooLong(f"the prompt has {length} tokens, and the model reads {self.context}")
-        prompt = self._chat.encode(messages)
-        request = self._request(prompt, params, caller)
+        request = self._request(self._prompt(messages), params, caller)
         try:
             for sequence in request.sequences:
                 self._scheduler.add(sequence)
@@ -96,12 +91,13 @@ class LocalEngine:
 
     async def run(self) -> None:
         self._stopped = False
-        if self._last_thread is not None:
-            await asyncio.to_thread(self._last_thread.shutdown)
+        last = self._last_thread
         self._last_thread = thread = ThreadPoolExecutor(
             1, thread_name_prefix="model", initializer=threads.use, initargs=(self._settings.threads,)
         )
         try:
+            if last is not None:
+                await asyncio.to_thread(last.shutdown)
             await self._steps(thread)
         finally:
             self._stop()
@@ -117,13 +113,26 @@ class LocalEngine:
                 continue
             try:
                 outcomes = await loop.run_in_executor(thread, runner.run, batch)
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, BrokenThreadPool):
                 raise
             except BaseException as error:  # noqa: BLE001  even what would end a thread
                 runner = Runner(self._prepared.model)
                 self._begin_anew(error)
             else:
                 self._commit(batch, outcomes)
+
+    def _prompt(self, messages: Row[Message]) -> tuple[int, ...]:
+        if self._is_far_too_long(messages):
+            raise PromptTooLong(f"the prompt is far longer than the {self.context} tokens that the model reads")
+        prompt = self._chat.encode(messages) if messages else ()
+        if not prompt:
+            raise InvalidParams("the prompt is empty")
+        if len(prompt) >= self.context:
+            raise PromptTooLong(f"the prompt has {len(prompt)} tokens, and the model reads {self.context}")
+        return prompt
+
+    def _is_far_too_long(self, messages: Row[Message]) -> bool:
+        return sum(len(message.text) for message in messages) > self.context * _MOST_CHARACTERS
 
     def _request(self, prompt: tuple[int, ...], params: Params, caller: Caller) -> "_Request":
         room = max(1, min(params.max_tokens, self.context - len(prompt)))
@@ -148,6 +157,7 @@ class LocalEngine:
             if isinstance(outcome, Sampled):
                 sampled[chunk.number] = outcome
             elif outcome is not None:
+                self._scheduler.scrub(chunk)
                 self._fail(chunk.number, outcome)
         tokens = [sampled[chunk.number].token_ids if chunk.number in sampled else None for chunk in batch.chunks]
         for sequence, _ in self._scheduler.commit(batch, tokens):
@@ -175,7 +185,7 @@ class LocalEngine:
         waiting = [number for number in self._requests if self._scheduler.place_in_line(number)]
         for number in set(self._requests).difference(waiting):
             self._fail(number, cause)
-        self._scheduler = Scheduler(self._settings.scheduler, self._prepared.places())
+        self._scheduler = self._new_scheduler()
         for number in waiting:
             if (request := self._requests.get(number)) is not None:
                 self._scheduler.add(next(each for each in request.sequences if each.number == number))
@@ -200,7 +210,14 @@ class LocalEngine:
         for request in list(self._requests.values()):
             request.stream.fail(EngineStopped("the model was stopped while it answered"))
         self._requests.clear()
-        self._scheduler = Scheduler(self._settings.scheduler, self._prepared.places())
+        self._scheduler = self._new_scheduler()
+
+    def _new_scheduler(self) -> Scheduler:
+        """With books that know of nothing; what lies in the slots may be anything."""
+        places = self._prepared.places()
+        for place, length in self._scheduler.held:
+            places.scrub(place, length)
+        return Scheduler(self._settings.scheduler, places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,16 @@ class Move:
     length: int
 
 
-Copy = Save | Load | Move
+@dataclass(frozen=True, slots=True)
+class Scrub:
+    """What lies in the first `length` tokens of a slot may not be finite: nothing of it may reach the slot's next
+    owner."""
+
+    place: Place
+    length: int
+
+
+Copy = Save | Load | Move | Scrub
 
 
 class Places(Protocol):
@@ -68,8 +77,9 @@ class Places(Protocol):
         """Whether a sequence of `length` tokens has a place when it is alone."""
         ...
 
-    def admit(self, sequence: Sequence) -> bool:
+    def admit(self, sequence: Sequence, spared: Sequence | None = None) -> bool:
         """Give it a place, and queue what the cache knows of it. False: there is no room now, nothing changed.
+        Places that would do for `spared` are left alone.
 
         Sets `place` and `read`, and `cached` when it begins. At least one token stays unread, to sample from.
         """
@@ -89,6 +99,10 @@ class Places(Protocol):
 
     def release(self, sequence: Sequence) -> None:
         """Its place is free, and nothing of it counts as read."""
+        ...
+
+    def scrub(self, place: Place, length: int) -> None:
+        """Queue it. Nobody else may have been given the place since."""
         ...
 
     def copies(self) -> tuple[Copy, ...]:
@@ -122,8 +136,9 @@ class KeyValuePlaces:
     def fits(self, length: int) -> bool:
         return length <= self._slots.largest
 
-    def admit(self, sequence: Sequence) -> bool:
-        if (place := self._take(sequence, len(sequence))) is None:
+    def admit(self, sequence: Sequence, spared: Sequence | None = None) -> bool:
+        below = None if spared is None else self._wanted(spared, len(spared))
+        if (place := self._slots.take(self._wanted(sequence, len(sequence)), below)) is None:
             return False
         start = 0
         for block, length in self._prefixes.match(sequence.tokens(0, len(sequence) - 1)):
@@ -136,7 +151,7 @@ class KeyValuePlaces:
         assert sequence.place is not None
         if length <= self._slots.capacity(sequence.place):
             return True
-        if (target := self._take(sequence, length)) is None:
+        if (target := self._slots.take(self._wanted(sequence, length))) is None:
             return False
         self._move(sequence, target)
         return True
@@ -161,6 +176,9 @@ class KeyValuePlaces:
     def release(self, sequence: Sequence) -> None:
         self._slots.give_back(_leave(sequence))
 
+    def scrub(self, place: Place, length: int) -> None:
+        self._queue.append(Scrub(place, length))
+
     def copies(self) -> tuple[Copy, ...]:
         queue, self._queue = tuple(self._queue), []
         return queue
@@ -171,8 +189,9 @@ class KeyValuePlaces:
         self._slots.give_back(sequence.place)
         sequence.place = target
 
-    def _take(self, sequence: Sequence, length: int) -> Place | None:
-        return self._slots.take(max(length, min(length + self._margin, sequence.longest)))
+    def _wanted(self, sequence: Sequence, length: int) -> int:
+        """The room that it is given when it has so many tokens."""
+        return max(length, min(length + self._margin, sequence.longest))
 
 
 class StatePlaces:
@@ -200,8 +219,8 @@ class StatePlaces:
     def fits(self, length: int) -> bool:  # noqa: ARG002  a state holds any length
         return True
 
-    def admit(self, sequence: Sequence) -> bool:
-        if (place := self._slots.take(1)) is None:
+    def admit(self, sequence: Sequence, spared: Sequence | None = None) -> bool:
+        if spared is not None or (place := self._slots.take(1)) is None:
             return False
         start = 0
         if (found := self._states.match(sequence.tokens(0, len(sequence) - 1))) is not None:
@@ -223,6 +242,9 @@ class StatePlaces:
 
     def release(self, sequence: Sequence) -> None:
         self._slots.give_back(_leave(sequence))
+
+    def scrub(self, place: Place, length: int) -> None:
+        self._queue.append(Scrub(place, length))
 
     def copies(self) -> tuple[Copy, ...]:
         queue, self._queue = tuple(self._queue), []

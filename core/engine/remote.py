@@ -11,7 +11,7 @@ for twice.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +115,8 @@ class RemoteEngine:
             self._stopped = True
             now = asyncio.get_running_loop().time()
             for waiting in self._waiting:
-                waiting.reschedule(now)
+                with suppress(RuntimeError):  # its time is just over
+                    waiting.reschedule(now)
             await self._client.close()
 
     async def _ask(self, messages: Sequence[Message], params: Params) -> AsyncStream[ChatCompletionChunk]:

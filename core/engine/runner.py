@@ -11,7 +11,7 @@ import torch
 
 from core.engine.attend import Span
 from core.engine.engine import Logprob
-from core.engine.places import Copy, Place
+from core.engine.places import Copy
 from core.engine.sampler import Draw, Drawn, Sampler
 from core.engine.scheduler import Batch, Chunk
 
@@ -26,10 +26,6 @@ class Memory(Protocol):
 
     def copy(self, copies: Iterable[Copy]) -> None:
         """Do these, in their order."""
-        ...
-
-    def scrub(self, place: Place) -> None:
-        """A sequence failed here: nothing of it may reach the place's next one."""
         ...
 
 
@@ -89,9 +85,6 @@ class Runner:
             outcomes = self._step(batch.chunks)
         except _STEP_ERRORS:
             outcomes = [self._alone(chunk) for chunk in batch.chunks]
-        for chunk, outcome in zip(batch.chunks, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                self._memory.scrub(chunk.place)
         return outcomes
 
     def _alone(self, chunk: Chunk) -> Outcome:

@@ -12,7 +12,7 @@ reads its stream sees a pause.
 
 Why nobody waits for ever: one that is alone always has a place, since `add` refuses what does not fit; each one
 that has a place grows by a token at least before it can lose it; and one that found no place large enough may be
-overtaken by smaller ones only so often before they wait with it, so that the places in use run dry.
+overtaken only so often: after that nobody else gets a place that would do for it.
 
 The line is bounded, and nobody who was accepted is refused later. A user may have as many waiting as there are
 free places left in it (the dynamic threshold of Choudhury and Hahne, 1998): one alone gets half of the line, two
@@ -31,7 +31,7 @@ from core.engine.batch import Batch, Chunk
 from core.engine.line import Line
 from core.engine.outlook import Prospect, outlook
 from core.engine.pace import Pace
-from core.engine.places import Places
+from core.engine.places import Place, Places
 from core.engine.reading import Reading, Run
 from core.engine.sequence import Sequence
 from core.errors import Overloaded
@@ -98,6 +98,12 @@ class Scheduler:
     def running(self) -> int:
         return len(self._running)
 
+    @property
+    def held(self) -> tuple[tuple[Place, int], ...]:
+        """The places of those that run, and how much of each may have been written."""
+        running = (run.sequence for run in self._running.values())
+        return tuple((each.place, len(each)) for each in running if each.place is not None)
+
     def place_in_line(self, number: int) -> int:
         """How many begin before this one does, it included, if nobody else comes. 0: it has begun, or left."""
         prospect = self._prospects().get(number)
@@ -138,7 +144,10 @@ class Scheduler:
         elif (run := self._running.pop(number, None)) is not None:
             sequence = run.sequence
             # A state has gone on already with what a step under way reads.
-            if keep and (self._places.rewinds or number not in self._in_step):
+            if not sequence.completion:  # nothing was sampled, so that nobody knows whether it is finite
+                assert sequence.place is not None
+                self._places.scrub(sequence.place, len(sequence))
+            elif keep and (self._places.rewinds or number not in self._in_step):
                 self._places.keep(sequence)
             self._places.release(sequence)
             self._end(run)
@@ -149,6 +158,10 @@ class Scheduler:
             return
         self._change()
         self._hand_on(sequence)
+
+    def scrub(self, chunk: Chunk) -> None:
+        """What was read of it failed; it may have left meanwhile. Between a step and its `commit`."""
+        self._places.scrub(chunk.place, chunk.start + len(chunk.token_ids))
 
     def schedule(self) -> Batch:
         """The next step: empty when there is nothing to do. `commit` comes before the next call."""
@@ -215,18 +228,21 @@ class Scheduler:
         if self._refused:
             return
         refused: list[Sequence] = []
+        spared: Sequence | None = None
         for sequence in self._in_turn():
             if self.running == self._settings.max_running:
                 break
             foreseen = self._reading.steps(sequence)
-            if self._places.admit(sequence):
+            if self._places.admit(sequence, spared):
                 self._begin(sequence, foreseen)
                 for other in refused:
                     other.overtaken += 1
             else:
                 refused.append(sequence)
                 self._line.hold(sequence)
-                if sequence.overtaken >= _MOST_OVERTAKEN or len(refused) == _LOOK_AHEAD:
+                if spared is None and sequence.overtaken >= _MOST_OVERTAKEN:
+                    spared = sequence
+                if len(refused) == _LOOK_AHEAD:
                     break
         for sequence in refused:
             self._line.let_go(sequence)

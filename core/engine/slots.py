@@ -41,11 +41,12 @@ class Slots:
     def capacity(self, place: Place) -> int:
         return self._capacities[place.size]
 
-    def take(self, length: int) -> Place | None:
-        """The smallest free slot that holds `length` tokens, `None` when there is none. Of a class it is the one
-        with the lowest index, so that those in use lie together at the beginning of the class's memory."""
+    def take(self, length: int, below: int | None = None) -> Place | None:
+        """The smallest free slot that holds `length` tokens, and less than `below`; `None` when there is none. Of
+        a class it is the one with the lowest index, so that those in use lie together at the beginning of the
+        class's memory."""
         for size, capacity in enumerate(self._capacities):
-            if capacity >= length and self._free[size]:
+            if capacity >= length and (below is None or capacity < below) and self._free[size]:
                 return Place(size, heappop(self._free[size]))
         return None
 

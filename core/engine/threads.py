@@ -9,8 +9,10 @@ import os
 
 import torch
 
+_AT_START = torch.get_num_threads()  # what the operator set with OMP_NUM_THREADS, or one a core
+
 
 def use(count: int | None) -> None:
-    """`None` is one for each processor core that we may use."""
+    """`None` is one for each processor core that we may use, or what OMP_NUM_THREADS says."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(count or usable)
+    torch.set_num_threads(count or min(_AT_START, usable))

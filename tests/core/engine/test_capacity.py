@@ -21,11 +21,19 @@ def test_never_more_than_the_budget_and_always_a_slot_for_the_longest(
 
 def test_a_long_context_leaves_room_for_many_short_conversations() -> None:
     room = capacity(tokens=87_000, context=8192, max_running=64)
-    assert room.sizes == ((512, 64), (2048, 5), (8192, 1))
+    assert room.sizes == ((512, 61), (2048, 6), (8192, 1))
 
 
-def test_a_context_that_has_no_room_is_cut() -> None:
-    assert capacity(tokens=10_000, context=131_072, max_running=64).context == 6000
+@pytest.mark.parametrize("context", [2048, 40_960, 131_072])
+def test_a_context_that_takes_all_room_is_cut_so_that_others_can_run(context: int) -> None:
+    room = capacity(tokens=26_000, context=context, max_running=64)
+    assert room.context == min(context, 7800)
+    assert room.sizes[0][0] == 512
+    assert room.sizes[0][1] > 5
+
+
+def test_what_is_left_makes_more_of_the_large_ones() -> None:
+    assert capacity(tokens=10_000_000, context=2048, max_running=64).sizes == ((512, 64), (2048, 64))
 
 
 def test_too_little_is_refused() -> None:

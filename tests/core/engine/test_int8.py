@@ -142,6 +142,17 @@ def test_every_architecture_is_near_its_float_model(name: str) -> None:
     assert similarity.min() > 0.99
 
 
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+async def test_a_half_precision_checkpoint_is_packed_too(name: str) -> None:
+    tokenizer = byte_level(every_byte=False)
+    model: Any = ARCHITECTURES[name](len(tokenizer), CONTEXT)
+    loaded = Loaded(name, model.to(torch.bfloat16), tokenizer, frozenset({2}), CONTEXT, "int8")
+    engine = LocalEngine(loaded, LocalSettings(kv_cache_gb=0.01))
+    async with running(engine):
+        answer = await ask(engine, question(3), Params(max_tokens=8, temperature=0.0))
+    assert answer.finish[-1] in {"length", "stop"}
+
+
 @pytest.mark.parametrize("name", ["llama", "qwen3"])
 async def test_a_reply_does_not_depend_on_who_else_is_answered(name: str) -> None:
     tokenizer = byte_level(every_byte=False)

@@ -298,6 +298,66 @@ async def test_numbers_that_are_none_end_one_reply_and_spread_to_nobody(caplog: 
     assert [task.result().token_ids for task in good] == list(expected.values())
 
 
+async def test_a_reply_that_was_left_in_a_step_that_fails_spoils_nothing_in_the_cache() -> None:
+    mortal = loaded(byte_level(every_byte=False))
+    expected = alone(mortal, question(12))
+    under_way, go_on = threading.Event(), threading.Event()
+    steps = iter(["runs"] * 6 + ["waits", "fails"])  # when the whole batch fails, each is tried alone
+
+    def fail(*_: Any) -> None:
+        if (step := next(steps, "runs")) == "waits":
+            under_way.set()
+            go_on.wait(20)
+        if step != "runs":
+            raise RuntimeError("out of memory")
+
+    engine = LocalEngine(mortal, settings())
+    mortal.model.register_forward_pre_hook(fail)
+    async with running(engine):
+        async with engine.generate(question(12), GREEDY) as left:
+            await anext(left)
+            await asyncio.to_thread(under_way.wait, 20)
+        go_on.set()
+        again = await ask(engine, question(12), GREEDY)
+    assert again.token_ids == expected
+    assert again.usage is not None
+    assert again.usage.cached > 0
+
+
+async def test_a_prompt_of_no_numbers_that_was_left_half_read_spreads_to_nobody() -> None:
+    broken = loaded(byte_level(every_byte=False))
+    chat = ChatTokenizer(broken.tokenizer)
+    expected = alone(broken, question(3))
+    seen = {*chat.encode(question(3)), *expected}
+    letter = next(letter for letter in "9TPcfmpuw" if seen.isdisjoint(chat.encode_text(letter)))
+    embedding: Any = broken.model.get_input_embeddings()
+    embedding.weight.data[list(chat.encode_text(letter))] = torch.nan
+    engine = LocalEngine(broken, settings(max_running=1, prefill_budget=16))
+    half_read = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    steps = iter(range(100))
+
+    def count(*_: Any) -> None:
+        if next(steps) == 4:
+            loop.call_soon_threadsafe(half_read.set)
+
+    broken.model.register_forward_pre_hook(count)
+    async with running(engine):
+        async with engine.generate((Message("user", letter * 300),), GREEDY):
+            await half_read.wait()
+        assert (await ask(engine, question(3), GREEDY)).token_ids == expected
+
+
+async def test_a_run_that_is_cancelled_at_once_leaves_nobody_waiting(tiny: Loaded) -> None:
+    engine = LocalEngine(tiny, settings())
+    async with running(engine):
+        await ask(engine, question(2), GREEDY)
+    async with running(engine):
+        await asyncio.sleep(0)  # it waits for the last thread, and is cancelled there
+    with pytest.raises(EngineStopped):
+        await ask(engine, question(2), GREEDY)
+
+
 async def test_a_step_that_would_end_its_thread_fails_who_has_begun_and_the_engine_serves_on() -> None:
     mortal = loaded(byte_level(every_byte=False))
     deadly = iter([False, False, True])

@@ -8,7 +8,7 @@ import torch
 from core.engine.attention import PackedModel, shape_of
 from core.engine.engine import Params
 from core.engine.keys_values import KeysValues
-from core.engine.places import Copy, Load, Move, Place, Save
+from core.engine.places import Copy, Load, Move, Place, Save, Scrub
 from core.engine.runner import Outcome, Runner, Sampled
 from core.engine.scheduler import Batch, Chunk
 from tests.core.engine.tiny import llama
@@ -131,12 +131,12 @@ def test_a_penalty_knows_the_tokens_that_the_cache_knew(runner: Runner) -> None:
 def test_one_that_fails_ends_alone_and_leaves_nothing_that_spreads(runner: Runner, memory: KeysValues) -> None:
     said = continuation(runner, 2)
     run(runner, chunk(1, *PROMPT), chunk(2, *PROMPT))
-    memory.values[0][:, 2] = torch.nan
+    memory.values[0][:, 2, :, :10] = torch.nan
     alone, failed, unknown = run(runner, chunk(1, said[0], at=9), chunk(2, said[0], at=9), chunk(3, 99_999))
     assert token_of(alone) == said[1]
     assert isinstance(failed, ValueError)
     assert isinstance(unknown, IndexError)
-    [next_owner] = run(runner, chunk(4, *PROMPT, slot=2))
+    [next_owner] = run(runner, chunk(4, *PROMPT, slot=2), copies=[Scrub(Place(0, 2), 10)])
     assert token_of(next_owner) == said[0]
     [neighbour] = run(runner, chunk(4, said[0], at=9, slot=2))
     assert token_of(neighbour) == said[1]

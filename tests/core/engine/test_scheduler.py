@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from core.engine.engine import Params
-from core.engine.places import KeyValuePlaces, Save, StatePlaces
+from core.engine.places import KeyValuePlaces, Place, Save, Scrub, StatePlaces
 from core.engine.scheduler import Batch, Scheduler, SchedulerSettings
 from core.engine.sequence import Sequence
 from tests.core.engine.stepping import add, lengths, scheduler, sequence, step
@@ -123,15 +123,26 @@ def test_what_never_ran_has_nothing_to_free() -> None:
 
 
 def test_what_a_stopped_sequence_has_read_is_remembered() -> None:
-    made = scheduler(prefill_budget=6)
+    made = scheduler(prefill_budget=20)
     made.add(sequence(1, prompt=20))
     step(made)
     batch = made.schedule()
     made.remove(1)
-    made.commit(batch, [None])
+    made.commit(batch, [(7,)])
     made.add(again := Sequence(2, tuple(range(100, 120)), Params(), 3))
     made.schedule()
-    assert again.cached == 6
+    assert again.cached == 19
+
+
+def test_of_a_prompt_that_was_left_before_its_first_token_nothing_is_remembered() -> None:
+    """Whether it is finite is seen when a token is sampled."""
+    made = scheduler(prefill_budget=6)
+    made.add(sequence(1, prompt=20))
+    step(made)
+    made.remove(1)
+    made.add(again := Sequence(2, tuple(range(100, 120)), Params(), 3))
+    assert made.schedule().copies == (Scrub(Place(0, 0), 20),)
+    assert again.cached == 0
 
 
 def test_nothing_is_remembered_of_a_failed_one() -> None:
@@ -140,7 +151,7 @@ def test_nothing_is_remembered_of_a_failed_one() -> None:
     step(made)
     made.remove(1, keep=False)
     made.add(again := Sequence(2, tuple(range(100, 120)), Params(), 3))
-    assert not made.schedule().copies
+    assert not any(isinstance(copy, Save) for copy in made.schedule().copies)
     assert again.cached == 0
 
 
@@ -151,7 +162,7 @@ def test_a_state_that_went_on_during_a_step_is_not_remembered() -> None:
     batch = made.schedule()
     made.remove(1)
     made.commit(batch, [None])
-    assert not made.schedule().copies
+    assert not any(isinstance(copy, Save) for copy in made.schedule().copies)
 
 
 def repeating(number: int, room: int = 20) -> Sequence:
