@@ -69,19 +69,43 @@ class Quantizer:
 
 @dataclass(frozen=True, slots=True)
 class FineQuantizer:
-    """Two int8 numbers for each float, the second in 254ths of the first, for a product whose result decides: a
-    model's output head. `values` is `[2 * row, input]`: all first ones, then all second ones."""
+    """As `Quantizer`, with two int8 numbers for each float, the second in 254ths of the first: for products where
+    rounding costs most. `values` is `[2 * row, input]`: all first ones, then all second ones."""
 
     values: torch.Tensor
     largest: torch.Tensor
+    _scaled: torch.Tensor
+    _first: torch.Tensor
+    _factor: torch.Tensor
 
     @classmethod
-    def of(cls, x: torch.Tensor) -> "FineQuantizer":
-        largest = x.abs().amax(1, keepdim=True).clamp_(min=_TINY)
-        scaled = x * (_LARGEST / largest)
-        first = scaled.round()
-        second = (scaled - first).mul_(_FINE).round_()
-        return cls(torch.cat((first, second)).to(torch.int8), largest)
+    def empty(cls, rows: int, width: int) -> "FineQuantizer":
+        values = torch.empty(2 * rows, width, dtype=torch.int8)
+        scaled, first = torch.empty(2, rows, width)
+        return cls(values, torch.empty(rows, 1), scaled, first, torch.empty(rows, 1))
+
+    def narrow(self, rows: int) -> "FineQuantizer":
+        """For fewer rows, in the same memory."""
+        return FineQuantizer(
+            self.values[: 2 * rows],
+            self.largest[:rows],
+            self._scaled[:rows],
+            self._first[:rows],
+            self._factor[:rows],
+        )
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        scaled, largest, factor = self._scaled, self.largest, self._factor
+        torch.abs(x, out=scaled)
+        torch.amax(scaled, 1, True, out=largest)
+        largest.clamp_(min=_TINY)
+        torch.div(_MOST, largest, out=factor)
+        torch.mul(x, factor, out=scaled)
+        torch.round(scaled, out=self._first)
+        first, second = self.values.chunk(2)
+        first.copy_(self._first)
+        second.copy_(scaled.sub_(self._first).mul_(_FINE).round_())
+        return self.values
 
 
 @dataclass(frozen=True, slots=True)

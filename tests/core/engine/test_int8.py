@@ -107,14 +107,13 @@ ROPES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("rope", ROPES, ids=[rope["rope_type"] for rope in ROPES])
 @pytest.mark.parametrize("tied", [False, True])
-def test_the_fused_llama_says_what_transformers_layers_say(rope: dict[str, Any], tied: bool) -> None:
+def test_the_fused_llama_is_near_its_float_model(rope: dict[str, Any], tied: bool) -> None:
     source = small(rope_parameters=rope, tie_word_embeddings=tied)
     assert fits(source)
-    plain = copy.deepcopy(source)
-    pack_linear_layers(plain)
-    expected = logits(PackedModel(plain, memory(source)), PROMPT, PROMPT[:7], (5,))
+    exact = logits(PackedModel(copy.deepcopy(source), memory(source)), PROMPT, PROMPT[:7], (5,))
     fused = logits(Int8Llama(source, memory(source), context=CONTEXT), PROMPT, PROMPT[:7], (5,))
-    assert (fused - expected).abs().max() < 0.04 * expected.std()  # whose head has coarser activations
+    assert not torch.equal(fused, exact)
+    assert torch.nn.functional.cosine_similarity(fused, exact).min() > 0.995
 
 
 def test_the_fused_llama_is_the_same_bits_alone_and_in_company() -> None:
