@@ -125,9 +125,7 @@ class Sampler:
             tokens = self._tokens(scores, best, draws, sequences)
         logprobs = self._logprobs(values, tokens, sequences)
         return [
-            Drawn(tokens[row], logprobs.get(row))
-            if row in tokens
-            else ValueError("the model's logits are not numbers")
+            Drawn(tokens[row], logprobs.get(row)) if row in tokens else ValueError(_NOT_NUMBERS)
             for row in range(len(draws))
         ]
 

@@ -212,8 +212,8 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.mark.parametrize(
     ("step", "held"),
-    [("accept", "answer"), ("showing", "answer"), ("shown", "request"), ("complete", "answer")],
-    ids=["after accept", "before the call", "after the call", "after complete"],
+    [("showing", "answer"), ("shown", "request"), ("complete", "answer")],
+    ids=["before the call", "after the call", "after complete"],
 )
 async def test_bot_killed_at_one_step_of_a_turn_answers_once(
     command: Command, town: Town, server: RedisServer, step: ScriptName, held: Literal["request", "answer"]

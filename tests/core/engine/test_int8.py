@@ -57,8 +57,6 @@ def small(**differences: Any) -> PreTrainedModel:
     config.update(differences)
     torch.manual_seed(7)
     model: Any = LlamaForCausalLM(config)
-    embedding = model.get_input_embeddings().weight
-    embedding.data = embedding.data.to(torch.bfloat16).float()  # which is how the fused model keeps it
     return model.to(torch.float32)  # type: ignore[no-any-return]
 
 

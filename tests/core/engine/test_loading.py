@@ -251,7 +251,7 @@ def test_importing_is_cheap_and_the_bundled_package_is_not_imported(tmp_path: Pa
     assert imported == "set()"
 
 
-@pytest.mark.parametrize(("chosen", "used"), [(None, "20000"), ("7", "7")])
+@pytest.mark.parametrize(("chosen", "used"), [(None, "6000"), ("7", "7")])
 def test_waiting_threads_soon_sleep_unless_the_operator_says_otherwise(chosen: str | None, used: str) -> None:
     program = "import core.engine, os, sys; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
     environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
