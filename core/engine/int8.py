@@ -58,12 +58,7 @@ class Quantizer:
         return Quantizer(self.values[:rows], self.largest[:rows], self._scaled[:rows], self._factor[:rows])
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        scaled, largest, factor = self._scaled, self.largest, self._factor
-        torch.abs(x, out=scaled)
-        torch.amax(scaled, 1, True, out=largest)
-        largest.clamp_(min=_TINY)
-        torch.div(_MOST, largest, out=factor)
-        torch.mul(x, factor, out=scaled)
+        scaled = _scaled(x, self._scaled, self.largest, self._factor)
         return self.values.copy_(scaled.round_())
 
 
@@ -95,17 +90,21 @@ class FineQuantizer:
         )
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        scaled, largest, factor = self._scaled, self.largest, self._factor
-        torch.abs(x, out=scaled)
-        torch.amax(scaled, 1, True, out=largest)
-        largest.clamp_(min=_TINY)
-        torch.div(_MOST, largest, out=factor)
-        torch.mul(x, factor, out=scaled)
+        scaled = _scaled(x, self._scaled, self.largest, self._factor)
         torch.round(scaled, out=self._first)
         first, second = self.values.chunk(2)
         first.copy_(self._first)
         second.copy_(scaled.sub_(self._first).mul_(_FINE).round_())
         return self.values
+
+
+def _scaled(x: torch.Tensor, out: torch.Tensor, largest: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Each row with a largest magnitude of 127, in `out`; what it was before is left in `largest`."""
+    torch.abs(x, out=out)
+    torch.amax(out, 1, True, out=largest)
+    largest.clamp_(min=_TINY)
+    torch.div(_MOST, largest, out=factor)
+    return torch.mul(x, factor, out=out)
 
 
 @dataclass(frozen=True, slots=True)

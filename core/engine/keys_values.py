@@ -52,7 +52,7 @@ class KeysValues:
         device: torch.device | str = "cpu",
     ) -> None:
         layers, heads = shape.layers, shape.heads
-        self.dtype, self.device = dtype, torch.device(device)
+        self.device = torch.device(device)
 
         def empty(*lengths: int) -> torch.Tensor:
             return _zeros(lengths, dtype, device)

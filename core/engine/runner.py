@@ -82,10 +82,9 @@ class Runner:
         if not batch.chunks:
             return []
         try:
-            outcomes = self._step(batch.chunks)
+            return self._step(batch.chunks)
         except _STEP_ERRORS:
-            outcomes = [self._alone(chunk) for chunk in batch.chunks]
-        return outcomes
+            return [self._alone(chunk) for chunk in batch.chunks]
 
     def _alone(self, chunk: Chunk) -> Outcome:
         try:
