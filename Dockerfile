@@ -3,6 +3,9 @@ FROM python:3.11-slim
 # PyTorch's small CPU build; pip's own default brings several GB of CUDA. For a GPU, build with an empty TORCH_INDEX.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
+# The model's step is compiled where it runs, once.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+
 RUN useradd --create-home --uid 10001 trialogue && install -d -o trialogue /data
 WORKDIR /app
 COPY constraints.txt pyproject.toml README.md LICENSE ./

@@ -110,9 +110,11 @@ def rows(arguments: argparse.Namespace) -> Iterator[tuple[str, str, float]]:
     yield "float32", "transformers", reference(model.folder, texts)
     for precision in arguments.precision:
         loaded = load("default", models_dir=arguments.models_dir, precision=precision, progress=lambda *_: None)
-        prepared = prepare(loaded, kv_cache_gb=_KV_CACHE_GB, max_running=max(mode[2] for mode in _MODES))
-        for name, chunk, together in _MODES:
-            yield precision, name, ours(prepared, texts, chunk=chunk, together=together)
+        native = arguments.models_dir.parent / "native"
+        together = max(mode[2] for mode in _MODES)
+        prepared = prepare(loaded, kv_cache_gb=_KV_CACHE_GB, max_running=together, native=native)
+        for name, chunk, side_by_side in _MODES:
+            yield precision, name, ours(prepared, texts, chunk=chunk, together=side_by_side)
 
 
 def main(arguments: argparse.Namespace) -> None:

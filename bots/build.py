@@ -100,7 +100,8 @@ def _local(settings: Settings, progress: Progress) -> Engine:
         model.name, models_dir=settings.data_dir / "models", precision=model.precision, progress=progress
     )
     scheduler = SchedulerSettings(max_running=model.max_running, max_waiting=model.max_waiting)
-    return LocalEngine(loaded, LocalSettings(kv_cache_gb=model.kv_cache_gb, scheduler=scheduler))
+    native = settings.data_dir / "native"
+    return LocalEngine(loaded, LocalSettings(kv_cache_gb=model.kv_cache_gb, scheduler=scheduler, native=native))
 
 
 def discord_settings(settings: Settings) -> "DiscordSettings":

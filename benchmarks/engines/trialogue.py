@@ -15,7 +15,7 @@ from benchmarks.cell import Cell
 from benchmarks.chat import Answer, ChatML, Message
 from core.engine import engine as core
 from core.engine.loading import ChosenPrecision, load
-from core.engine.local import LocalEngine
+from core.engine.local import LocalEngine, LocalSettings
 
 
 class Trialogue:
@@ -58,7 +58,7 @@ async def running(models_dir: Path, precision: str = "auto") -> AsyncIterator[Lo
         precision=msgspec.convert(precision, ChosenPrecision),
         progress=lambda _what, _share: None,
     )
-    engine = LocalEngine(loaded)
+    engine = LocalEngine(loaded, LocalSettings(native=models_dir.parent / "native"))
     async with asyncio.TaskGroup() as group:
         model = group.create_task(engine.run())
         try:

@@ -55,7 +55,7 @@ class KeysValues:
         self.device = torch.device(device)
 
         def empty(*lengths: int) -> torch.Tensor:
-            return _zeros(lengths, dtype, device)
+            return zeros(lengths, dtype, device)
 
         self.keys = [empty(layers, slots, heads, shape.dimension, capacity) for capacity, slots in sizes]
         self.values = [empty(layers, slots, heads, capacity, shape.value_dimension) for capacity, slots in sizes]
@@ -87,7 +87,7 @@ class KeysValues:
         return keys[:, place.index, :, :, start:end], values[:, place.index, :, start:end]
 
 
-def _zeros(lengths: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> torch.Tensor:
+def zeros(lengths: Sequence[int], dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
     """Zeros, and on a CPU no memory before somebody writes: a server that is little used stays small."""
     size = math.prod(lengths) * dtype.itemsize
     if torch.device(device).type != "cpu" or not size:

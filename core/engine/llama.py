@@ -107,7 +107,7 @@ class Int8Llama:
             self._heads[0] * self._dimension,
             config.intermediate_size,
         )
-        self._turns = _turns(body.rotary_emb, context)
+        self._turns = torch.complex(*turns(body.rotary_emb, context))
         self._head = PackedWeight.pack(head.weight)
         self._embedding = own(body.embed_tokens.weight)
         self._norm = own(body.norm.weight)
@@ -192,9 +192,10 @@ class Int8Llama:
         )
 
 
-def _turns(rotary: nn.Module, context: int) -> torch.Tensor:
-    """`[position, pair]`, complex: by how much each pair of a head's dimensions is turned at each position."""
+def turns(rotary: nn.Module, context: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines, `[position, pair]`: by how much each pair of a head's dimensions is turned at each
+    position."""
     positions = torch.arange(context)[None]
     cosine, sine = rotary(torch.zeros(1), positions)
     half = cosine.shape[-1] // 2
-    return torch.complex(cosine[0, :, :half].float(), sine[0, :, :half].float())
+    return cosine[0, :, :half].float().contiguous(), sine[0, :, :half].float().contiguous()

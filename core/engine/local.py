@@ -14,6 +14,7 @@ from concurrent.futures.thread import BrokenThreadPool
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 from core.engine import threads
 from core.engine.chat_tokenizer import ChatTokenizer
@@ -34,11 +35,13 @@ _MOST_CHARACTERS = 8  # of text in a token, on average over a prompt: twice what
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """`kv_cache_gb` is the memory for keys and values, in 10^9 bytes: of those that run and of those between
-    turns. `threads` is for the model; `None` means one for each processor core that we may use."""
+    turns. `threads` is for the model; `None` means one for each processor core that we may use. `native` is a
+    folder for the step that is compiled here; without one the model runs on PyTorch's operations alone."""
 
     kv_cache_gb: float = 3.0
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     threads: int | None = None
+    native: Path | None = None
 
 
 class LocalEngine:
@@ -55,7 +58,9 @@ class LocalEngine:
         self._end_of_turn = loaded.end_of_turn
         self._settings = settings
         running = settings.scheduler.max_running
-        self._prepared = prepare(loaded, kv_cache_gb=settings.kv_cache_gb, max_running=running)
+        self._prepared = prepare(
+            loaded, kv_cache_gb=settings.kv_cache_gb, max_running=running, native=settings.native
+        )
         self.context = self._prepared.context
         self._scheduler = Scheduler(settings.scheduler, self._prepared.places())
         self._last_thread: ThreadPoolExecutor | None = None

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
@@ -12,6 +13,11 @@ from core.engine.attention import PackedModel, shape_of
 from core.engine.capacity import BLOCK, Capacity, capacity
 from core.engine.keys_values import KeysValues
 from core.engine.loading import Loaded
+from core.engine.native import llama as native_llama
+from core.engine.native.compiler import NotCompiled, compiled
+from core.engine.native.library import Library
+from core.engine.native.llama import NativeLlama
+from core.engine.native.memory import Groups
 from core.engine.places import KeyValuePlaces, Places
 from core.engine.runner import Model
 from core.errors import ModelNotFound
@@ -28,25 +34,46 @@ class Prepared:
     places: Callable[[], Places]
 
 
-def prepare(loaded: Loaded, *, kv_cache_gb: float, max_running: int) -> Prepared:
+def prepare(loaded: Loaded, *, kv_cache_gb: float, max_running: int, native: Path | None = None) -> Prepared:
     """Takes the weights out of `loaded.model`. Blocks for seconds. Raises `ModelNotFound` when the memory is not
-    enough for the shortest of conversations."""
+    enough for the shortest of conversations.
+
+    `native` is a folder for the compiled step, which is used where the model and the machine allow it.
+    """
     model = loaded.model
     packed = loaded.precision == "int8"
     if packed and model.device.type != "cpu":
         raise ModelNotFound(f"{loaded.name!r} is on {model.device}, and int8 is for a CPU: set model.precision")
     shape = shape_of(model)
+    code = _native(model, native) if packed and native is not None else None
     dtype = torch.float32 if packed and llama.fits(model) else model.dtype
-    room = _room(int(kv_cache_gb * 1e9) // shape.bytes(dtype), loaded, max_running)
+    a_token = shape.layers * shape.heads * code.group(shape.dimension) // BLOCK if code else shape.bytes(dtype)
+    room = _room(int(kv_cache_gb * 1e9) // a_token, loaded, max_running)
     try:
-        memory = KeysValues(shape, room.sizes, blocks=room.blocks, block=BLOCK, dtype=dtype, device=model.device)
+        runs: Model
+        if code is not None:
+            group = code.group(shape.dimension)
+            groups = Groups(shape.layers, shape.heads, group, room.sizes, blocks=room.blocks)
+            runs = NativeLlama(model, groups, code, context=room.context)
+        else:
+            memory = KeysValues(
+                shape, room.sizes, blocks=room.blocks, block=BLOCK, dtype=dtype, device=model.device
+            )
+            runs = _model(model, memory, packed=packed, context=room.context)
     except (OSError, MemoryError, torch.OutOfMemoryError) as error:
         raise ModelNotFound(f"there is no memory for model.kv_cache_gb = {kv_cache_gb:g}: {error}") from error
-    return Prepared(
-        _model(model, memory, packed=packed, context=room.context),
-        room.context,
-        lambda: KeyValuePlaces(room.sizes, room.blocks, BLOCK),
-    )
+    return Prepared(runs, room.context, lambda: KeyValuePlaces(room.sizes, room.blocks, BLOCK))
+
+
+def _native(model: PreTrainedModel, folder: Path) -> Library | None:
+    """The compiled step, if it can compute what `model` does here."""
+    if not native_llama.fits(model):
+        return None
+    try:
+        return Library(compiled(folder))
+    except NotCompiled as reason:
+        log.warning("the model runs on PyTorch's operations, at about half the speed: %s", reason)
+        return None
 
 
 def _room(tokens: int, loaded: Loaded, max_running: int) -> Capacity:
