@@ -6,12 +6,13 @@ lies in them behind a sequence's own tokens is never looked at.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from core.engine.keys_values import zeros
 from core.engine.native.library import TOKENS
-from core.engine.places import Copy, Load, Move, Place, Save, Scrub
+from core.engine.places import Copy, Load, Move, Place, Save
 
 
 class Groups:
@@ -35,20 +36,55 @@ class Groups:
 
     def copy(self, copies: Iterable[Copy]) -> None:
         """Between slots and blocks, in this order. Blocks hold what begins at a multiple of 16 tokens."""
+        run: _Run | None = None
         for copy in copies:
+            if run is not None and not run.take(copy):
+                self._do(run)
+                run = None
             match copy:
-                case Save(place, start, _, block):
-                    self._blocks[block].copy_(self._slots[place.size][place.index, :, :, start // TOKENS])
-                case Load(block, place, start, _):
-                    self._slots[place.size][place.index, :, :, start // TOKENS].copy_(self._blocks[block])
+                case Load() | Save() if run is None:
+                    run = _Run(type(copy), copy.place, copy.start // TOKENS, {copy.block: None})
                 case Move(source, target, length):
                     used = groups(length)
-                    old = self._slots[source.size][source.index, :, :, :used]
-                    self._slots[target.size][target.index, :, :, :used].copy_(old)
-                case Scrub():
-                    pass  # nobody looks at what its owner has not written
+                    self._groups(target, 0, used).copy_(self._groups(source, 0, used))
+                case _:
+                    pass  # a run took it; and nobody looks at what is to be scrubbed before it is written again
+        if run is not None:
+            self._do(run)
+
+    def _do(self, run: "_Run") -> None:
+        in_slot = self._groups(run.place, run.first, len(run.blocks))
+        blocks = list(run.blocks)
+        if run.kind is Load:
+            in_slot.copy_(self._blocks[blocks].permute(1, 2, 0, 3))
+        else:
+            self._blocks[blocks] = in_slot.permute(2, 0, 1, 3)
+
+    def _groups(self, place: Place, first: int, count: int) -> torch.Tensor:
+        """`[layer, head, group, byte]`."""
+        return self._slots[place.size][place.index, :, :, first : first + count]
 
 
 def groups(tokens: int) -> int:
     """As many as hold so many tokens."""
     return -(-tokens // TOKENS)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Copies that are done as one: between groups of a slot that follow on one another, from `first` on, and
+    `blocks`, in their order, none of them twice."""
+
+    kind: type[Load | Save]
+    place: Place
+    first: int
+    blocks: dict[int, None]
+
+    def take(self, copy: Copy) -> bool:
+        """Whether it was the next one, and is one of them now."""
+        if not isinstance(copy, self.kind) or copy.place != self.place or copy.block in self.blocks:
+            return False
+        if copy.start != (self.first + len(self.blocks)) * TOKENS:
+            return False
+        self.blocks[copy.block] = None
+        return True

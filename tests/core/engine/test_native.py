@@ -142,10 +142,28 @@ def test_what_a_block_gives_back_is_what_was_read(model: NativeLlama) -> None:
     whole = read(model, first, 0, text)
     model.memory.copy([Save(first, 16 * n, min(16, 60 - 16 * n), n) for n in range(4)])
     read(model, first, 0, text[::-1])
-    model.memory.copy([Load(n, second, 16 * n, min(16, 60 - 16 * n)) for n in range(4)])
+    model.memory.copy(Load(n, second, 16 * n, min(16, 60 - 16 * n)) for n in range(4))
     assert torch.equal(read(model, second, 60, text[60:]), whole[60:])
     model.memory.copy([Move(second, third, 65)])
     assert torch.equal(read(model, third, 65, text[65:]), whole[65:])
+
+
+def test_copies_are_done_in_their_order(model: NativeLlama) -> None:
+    """Two owners of a slot, one after the other, and a block that the second one took from the first."""
+    memory = model.memory
+    slots, blocks = memory._slots[0], memory._blocks
+    slots[:, :, :, :, 0] = torch.arange(SLOTS)[:, None, None, None] * 10 + torch.arange(8)
+    places = [Place(0, n) for n in range(4)]
+    memory.copy(
+        [
+            *(Save(places[0], 0, 16, 5), Save(places[0], 16, 16, 6), Save(places[0], 32, 16, 5)),
+            *(Load(6, places[1], 0, 16), Load(5, places[1], 16, 7)),
+            *(Move(places[1], places[2], 20), Load(5, places[1], 0, 16), Save(places[2], 16, 4, 7)),
+        ]
+    )
+    assert blocks[5:8, 0, 0, 0].tolist() == [2, 1, 2]
+    assert slots[1, 1, 1, :3, 0].tolist() == [2, 2, 12]
+    assert slots[2, 1, 1, :3, 0].tolist() == [1, 2, 22]
 
 
 def test_what_was_in_a_slot_before_is_never_seen(model: NativeLlama) -> None:
