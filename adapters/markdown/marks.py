@@ -125,7 +125,7 @@ class _Scan:
         if char == "_":
             opens = left and (not right or _is_punctuation(before))
             closes = right and (not left or _is_punctuation(after))
-        while closes and length and (opener := self._opener(char, length, opens)) is not None:
+        while closes and length and (opener := self._opener(char, len(run), opens)) is not None:
             used = 2 if char == "~" or (opener.length > 1 and length > 1) else 1
             if length < used:
                 break
@@ -138,14 +138,15 @@ class _Scan:
         if opens and length and not (char == "~" and length < 2):
             self._runs.append(_Run(char, start, length, closes, len(run)))
 
-    def _opener(self, char: str, length: int, opens: bool) -> _Run | None:
-        """The run that this closer closes, now the last one; runs after it open nothing any more."""
+    def _opener(self, char: str, full: int, opens: bool) -> _Run | None:
+        """The run that this closer closes, now the last one; runs after it open nothing any more. `full` is the
+        closer's length at first."""
         # Nothing outside of a link's brackets is closed within them, so long as it may be a link.
         floor = self._brackets[-1][1] if self._brackets else 0
-        kind = (char, opens, length % 3)
+        kind = (char, opens, full % 3)
         for index in range(len(self._runs) - 1, max(floor, self._bottom.get(kind, 0)) - 1, -1):
             run = self._runs[index]
-            if run.char == char and not _is_odd_pair(run, length, opens):
+            if run.char == char and not _is_odd_pair(run, full, opens):
                 del self._runs[index + 1 :]
                 self._bottom = {known: min(bottom, index) for known, bottom in self._bottom.items()}
                 return run
@@ -154,11 +155,11 @@ class _Scan:
         return None
 
 
-def _is_odd_pair(run: _Run, length: int, opens: bool) -> bool:
+def _is_odd_pair(run: _Run, full: int, opens: bool) -> bool:
     """CommonMark's rule of three, which makes `*a**b*` what people mean."""
     if run.char == "~" or not (run.both or opens):
         return False
-    return (run.full + length) % 3 == 0 and (run.full % 3 != 0 or length % 3 != 0)
+    return (run.full + full) % 3 == 0 and (run.full % 3 != 0 or full % 3 != 0)
 
 
 def _is_punctuation(char: str) -> bool:

@@ -111,6 +111,7 @@ def test_plain_keeps_words_and_drops_marks() -> None:
         ("*a**b*", ["em"]),
         ("***a** b*", ["em", "strong"]),
         ("**a*", ["em"]),
+        ("x._._a__.x", ["em"]),
         ("snake_case_name 2*3 4 * 5", []),
         ("`*a*` \\*b\\* [c *d*](e) ~~f~~", ["code_inline", "link", "em", "s"]),
         ("[not a link] *x*", ["em"]),
