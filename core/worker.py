@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 _SAYING = 16
 _SAY_SECONDS = STALE_AFTER - 10.0
 
-# How long a `take` waits, which a drain waits for in turn; and how long giving a conversation back may take.
-_TAKE_SECONDS = 1.0
+# How long the store may take to answer a worker that ends, and how long giving a conversation back may take.
+_ANSWER_SECONDS = 1.0
 _GIVE_BACK_SECONDS = 0.5
 
 _AWAY = (StoreUnavailable, Overloaded)  # in what a worker asks of the store, both pass
@@ -48,13 +48,15 @@ class WorkerSettings:
     """`concurrency` conversations are answered at once. For each the model has `turn_seconds` to begin, and as
     long again to write. What failed in a way nobody foresaw is tried `tries` times in all, and so is what was
     claimed by workers that died, or lost their lease, without getting a word further. However far they got, what
-    was claimed `most_claims` times is not tried again."""
+    was claimed `most_claims` times is not tried again. Work is waited for `take_seconds` at a time, and a drain
+    waits for that to end."""
 
     concurrency: int = 64
     turn_seconds: float = 600.0
     tries: int = 3
     most_claims: int = 30
     retry_wait: float = 1.0
+    take_seconds: float = 1.0
 
 
 class Worker:
@@ -94,7 +96,7 @@ class Worker:
         self._changed.set()
         await self._leave_fleet()  # first: of two workers that are stopped together none may count on the other
         with suppress(TimeoutError):  # what is given back must not come to us again
-            async with asyncio.timeout(2 * _TAKE_SECONDS):
+            async with asyncio.timeout(self._settings.take_seconds + _ANSWER_SECONDS):
                 await self._claims_no_more.wait()
         loop = asyncio.get_running_loop()
         ends = loop.time() + patience
@@ -117,7 +119,7 @@ class Worker:
 
     async def _leave_fleet(self) -> None:
         with suppress(*_AWAY, TimeoutError):
-            async with asyncio.timeout(_TAKE_SECONDS):
+            async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._store.fleet.leave()
 
     async def _hand_over(self) -> None:
@@ -125,7 +127,7 @@ class Worker:
         if not self._running:
             return
         try:
-            async with asyncio.timeout(_TAKE_SECONDS):
+            async with asyncio.timeout(_ANSWER_SECONDS):
                 others = await self._store.fleet.others()
         except (*_AWAY, TimeoutError) as exc:
             log.warning("nobody knows whether another worker is there: %s", exc)
@@ -147,7 +149,8 @@ class Worker:
             await self._change()
             return
         try:
-            claims = await self._store.claims.take(self._deliver.keys(), free, wait=_TAKE_SECONDS)
+            wait = self._settings.take_seconds
+            claims = await self._store.claims.take(self._deliver.keys(), free, wait=wait)
         except _AWAY as exc:
             await self._store_away(exc)
             return

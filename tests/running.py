@@ -11,6 +11,8 @@ from core.engine.engine import Engine
 from core.store.store import Store
 from core.worker import WorkerSettings
 
+QUICK = WorkerSettings(take_seconds=0.05)  # else each test that is over waits for the rest of a second
+
 
 @asynccontextmanager
 async def running(
@@ -29,7 +31,7 @@ async def running(
         engine=engine,
         adapters=adapters,
         dialogue=dialogue or DialogueSettings(window=1_000_000),
-        worker=worker or WorkerSettings(),
+        worker=worker or QUICK,
         address=address,
     )
     async with run_plan(store, plan, lambda _line: None) as bot:

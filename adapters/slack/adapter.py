@@ -49,7 +49,7 @@ class SlackAdapter:
     """One app in one workspace. Enter it before `listen` and `deliver`; `bot`, the account's id, is known then.
 
     Entering raises `Refused` for a token that Slack does not accept, and when Slack does not answer after some
-    tries. `routes` is empty in Socket Mode.
+    tries. `routes` is empty in Socket Mode. `pace` is how often the bot may speak.
     """
 
     platform = "slack"
@@ -60,6 +60,7 @@ class SlackAdapter:
         fleet: Fleet,
         *,
         waits: Waits | None = None,
+        pace: Pace = PACE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.bot = ""
@@ -69,6 +70,7 @@ class SlackAdapter:
         self._settings = settings
         self._fleet = fleet
         self._waits = waits or Waits()
+        self._pace = pace
         self._clock = clock
         self._handler: AsyncSlackRequestHandler | None = None
         self._session: aiohttp.ClientSession
@@ -92,7 +94,7 @@ class SlackAdapter:
         self.bot = self._me.id
         self._statuses = Statuses(self._client)
         # A message whose sending was cut off is found again, so that sending it again is safe.
-        self._planner = Planner(f"slack/{self.bot}", PACE, self._fleet, in_doubt="resend")
+        self._planner = Planner(f"slack/{self.bot}", self._pace, self._fleet, in_doubt="resend")
         return self
 
     async def __aexit__(

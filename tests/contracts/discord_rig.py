@@ -3,9 +3,10 @@
 from types import TracebackType
 from typing import Self
 
+from adapters.delivery import Pace
 from adapters.discord.adapter import DiscordAdapter, DiscordSettings, Patience
 from core.store.store import Store
-from tests.contracts.rig import Replies
+from tests.contracts.rig import BRISK, Replies
 from tests.fakes.discord import LIMIT, FakeDiscord
 
 QUICK = Patience(first_wait=0.01, longest_wait=0.1, new_session=(0.0, 0.01))
@@ -18,14 +19,16 @@ def settings_for(fake: FakeDiscord) -> DiscordSettings:
 class DiscordRig:
     limit = LIMIT
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, pace: Pace = BRISK) -> None:
         self._store = store
+        self._pace = pace
         self.fake = FakeDiscord()
         self.adapter: DiscordAdapter
 
     async def __aenter__(self) -> Self:
         await self.fake.__aenter__()
-        self.adapter = DiscordAdapter(settings_for(self.fake), self._store.fleet, patience=QUICK)
+        settings = settings_for(self.fake)
+        self.adapter = DiscordAdapter(settings, self._store.fleet, patience=QUICK, pace=self._pace)
         return self
 
     async def __aexit__(

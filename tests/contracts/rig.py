@@ -8,8 +8,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from adapters import Adapter
+from adapters.delivery import Pace, Rate
 
 Replies = Callable[[list[str]], bool]
+
+BRISK = Pace(room=(Rate(100, 1.0),), bot=(Rate(100, 1.0),), draft_interval=1.0)
+"""For platforms without limits, as the fakes are here. Their limits are tested beside each adapter."""
 
 
 class AloneRig(Protocol):

@@ -8,7 +8,7 @@ from adapters.slack.adapter import SlackAdapter, SlackSettings
 from adapters.slack.markup import LIMIT
 from adapters.slack.waiting import Waits
 from core.store.store import Store
-from tests.contracts.rig import Replies
+from tests.contracts.rig import BRISK, Replies
 from tests.fakes.slack import FakeSlack
 
 
@@ -27,7 +27,8 @@ class SlackRig:
         settings = SlackSettings(
             bot_token=self.fake.bot_token, app_token=self.fake.app_token, api_base=self.fake.api_base
         )
-        self.adapter = SlackAdapter(settings, self._store.fleet, waits=Waits(first=0.01, longest=0.1))
+        waits = Waits(first=0.01, longest=0.1)
+        self.adapter = SlackAdapter(settings, self._store.fleet, waits=waits, pace=BRISK)
         return self
 
     async def __aexit__(

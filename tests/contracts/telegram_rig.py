@@ -6,7 +6,7 @@ from typing import Self
 from adapters.telegram.adapter import TelegramAdapter, TelegramSettings
 from adapters.telegram.waiting import Waits
 from core.store.store import Store
-from tests.contracts.rig import Replies
+from tests.contracts.rig import BRISK, Replies
 from tests.fakes.telegram import FakeTelegram
 
 
@@ -24,7 +24,7 @@ class TelegramRig:
         await self.fake.__aenter__()
         settings = TelegramSettings(token=self.fake.token, api_base=self.fake.api_base)
         waits = Waits(first=0.01, longest=0.1)
-        self.adapter = TelegramAdapter(settings, self._store.fleet, waits=waits)
+        self.adapter = TelegramAdapter(settings, self._store.fleet, waits=waits, private_pace=BRISK)
         return self
 
     async def __aexit__(

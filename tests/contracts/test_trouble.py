@@ -12,9 +12,6 @@ from typing import Any, Literal
 
 import pytest
 
-from adapters.delivery import Pace, Rate
-from adapters.discord.adapter import DiscordAdapter
-from adapters.telegram.adapter import TelegramAdapter, TelegramSettings
 from bots.cli import CHATTY
 from core import notices
 from core.dialogue import DialogueSettings
@@ -22,7 +19,7 @@ from core.engine.scripted import ScriptedEngine
 from core.errors import PromptTooLong
 from core.store.client import StoreSettings
 from core.store.store import Store, open_store
-from tests.contracts.discord_rig import QUICK, DiscordRig, settings_for
+from tests.contracts.discord_rig import DiscordRig
 from tests.contracts.slack_rig import SlackRig
 from tests.contracts.telegram_rig import TelegramRig
 from tests.contracts.web_rig import WebRig
@@ -118,17 +115,6 @@ def break_calls(rig: AnyRig, call: Literal["send", "edit"], *faults: Fault) -> N
     fake.fail(*where, *(names.get(fault, fault) for fault in faults))
 
 
-def hasten(rig: AnyRig, store: Store) -> None:
-    """At Discord's pace fifty messages into one room would take a minute. No fake has a limit here."""
-    pace = Pace(room=(Rate(100, 1.0),), bot=(Rate(100, 1.0),), draft_interval=1.0)
-    match rig:
-        case DiscordRig():
-            rig.adapter = DiscordAdapter(settings_for(rig.fake), store.fleet, patience=QUICK, pace=pace)
-        case TelegramRig():
-            settings = TelegramSettings(token=rig.fake.token, api_base=rig.fake.api_base)
-            rig.adapter = TelegramAdapter(settings, store.fleet, private_pace=pace)
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - nothing can be awaited
@@ -141,7 +127,6 @@ def warned(caplog: pytest.LogCaptureFixture, name: str) -> bool:
 
 async def test_hundred_thousand_characters_come_back_whole_and_in_order(rig: AnyRig, store: Store) -> None:
     text = numbered(15_000)[:100_000]
-    hasten(rig, store)
     async with running(rig.adapter, store=store, engine=ECHO()):
         await rig.direct(text)
         texts = await rig.until_replies(whole(said(text)), person="ann")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from adapters.discord.adapter import PACE
 from core.dialogue import DialogueSettings
 from core.engine.scripted import ScriptedEngine
 from core.store.store import Store
@@ -71,7 +72,10 @@ async def test_typing_is_shown_until_there_is_something_to_see(store: Store) -> 
 
 
 async def test_pace_never_passes_the_limit_of_a_channel(store: Store) -> None:
-    async with DiscordRig(store) as rig, running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.1)):
+    async with (
+        DiscordRig(store, pace=PACE) as rig,
+        running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.1)),
+    ):
         rig.fake.rest.limited = True
         text = " ".join(f"word{number}" for number in range(50))
         await rig.direct(text)
