@@ -13,7 +13,9 @@ import pytest
 
 from bots.settings import COMMON_NAMES, PREFIX
 from core import notices
+from core.store.embedded import embedded
 from tests.adapters.web.tab import Tab
+from tests.core.store.servers import end_leases
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 45.0
@@ -44,6 +46,11 @@ class Command:
             stdout=PIPE,
             stderr=STDOUT,
         )
+
+    async def end_leases(self) -> None:
+        """What a bot left that was killed may be taken over, as if it had been away for long."""
+        async with embedded(self.folder / "data" / "redis") as url:
+            await asyncio.to_thread(end_leases, url)
 
     async def ends(self, *arguments: str, **settings: str) -> int:
         """Run to the end; `output` is what was printed."""
@@ -123,6 +130,7 @@ async def test_message_taken_before_a_kill_is_answered_after_the_restart(command
         cookie = tab.cookie
         process.kill()
         await process.wait()
+    await command.end_leases()
     async with command.running() as (_, url), page(url, cookie) as tab:
         await tab.until(lambda: "".join(tab.texts()).count("word") == 100)
         await tab.until(lambda: bool(tab.final))

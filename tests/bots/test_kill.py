@@ -180,6 +180,7 @@ async def test_message_accepted_before_a_kill_and_never_shown_is_answered_once(
             process.kill()
             await process.wait()
     assert town.messages() == []
+    await command.end_leases()
     async with command.running(**town.settings):
         await town.until_each_is_whole()
     assert len(town.messages()) == 3

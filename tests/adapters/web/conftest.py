@@ -1,8 +1,6 @@
 """A running bot with the page, and browsers that look at it."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -13,6 +11,7 @@ from adapters.web.adapter import WebAdapter, WebSettings
 from core.engine.engine import Engine
 from core.engine.scripted import ScriptedEngine
 from core.store.store import Store
+from tests.installed import installed
 from tests.running import running
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]
@@ -46,11 +45,8 @@ def serving(store: Store) -> Serve:
 
 @pytest.fixture
 async def chromium() -> AsyncIterator[Browser]:
-    """A headless Chromium. Where there is none the test is skipped, and fails in CI."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        assert os.environ.get("CI") != "true", "CI needs a Chromium: apt-get install chromium"
-        pytest.skip("there is no Chromium: apt-get install chromium")
+    """A headless Chromium."""
+    found = installed("chromium", "chromium-browser", "google-chrome")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=_FLAGS)
         try:

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from core.engine.scripted import ScriptedEngine
 from core.errors import StoreUnavailable
 from tests.adapters.web.conftest import Serve
-from tests.core.store.servers import RedisServer
+from tests.core.store.servers import RedisServer, free_port
 
 SLOW = 0.05
 PHONE = 390
@@ -46,13 +46,13 @@ async def test_question_typed_into_the_box_is_answered(serving: Serve, chromium:
 
 
 async def test_conversation_is_there_again_after_reload_and_restart(serving: Serve, chromium: Browser) -> None:
-    async with serving() as url:
+    port = free_port()
+    async with serving(port=port) as url:
         page = await opened(chromium, url)
         await say(page, "remember me")
         await until_answered(page, "You said: remember me")
         await page.reload()
         await until_answered(page, "You said: remember me")
-        port = int(url.rsplit(":", 1)[1])
     await expect(page.get_by_role("status")).not_to_have_text("Connected")
     async with serving(port=port):
         await connected(page)
@@ -64,9 +64,9 @@ async def test_conversation_is_there_again_after_reload_and_restart(serving: Ser
 async def test_message_written_without_connection_is_sent_when_there_is_one(
     serving: Serve, chromium: Browser
 ) -> None:
-    async with serving() as url:
+    port = free_port()
+    async with serving(port=port) as url:
         page = await opened(chromium, url)
-        port = int(url.rsplit(":", 1)[1])
     await expect(page.get_by_role("status")).not_to_have_text("Connected")
     await say(page, "in a bottle")
     await expect(page.get_by_role("alert")).to_contain_text("no connection")

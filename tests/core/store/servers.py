@@ -1,6 +1,6 @@
 """Real servers for tests: one, a pair under Sentinel, or a cluster. Started on loopback, and killed on purpose."""
 
-import os
+import secrets
 import shutil
 import signal
 import socket
@@ -8,12 +8,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
 from redis import Redis
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -101,14 +100,7 @@ class RedisServer:
             return redis.execute_command(*command)
 
     def end_leases(self) -> None:
-        """As if all processes had been away for long: whoever comes may take over."""
-        with Redis.from_url(self.url) as redis:
-            for key in redis.keys("{trialogue.*}:c:*"):
-                if redis.hexists(key, "own"):
-                    redis.hset(key, "until", 0)
-            for stream in redis.keys("{trialogue.*}:ready:*"):
-                for entry in redis.xpending_range(stream, "workers", "-", "+", 1000):
-                    redis.xclaim(stream, "workers", "worker", 0, [entry["message_id"]], idle=10**7, justid=True)
+        end_leases(self.url)
 
     @property
     def is_loading(self) -> bool:
@@ -249,20 +241,28 @@ def _bus(server: RedisServer) -> int:
     return int(server.ask("CONFIG GET", "cluster-port")["cluster-port"])
 
 
-def installed(program: str) -> str:
-    """Where `program` is. Without it a test is skipped, and fails where everything must be tested."""
-    found = shutil.which(program)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return found
+def end_leases(url: str) -> None:
+    """As if all processes had been away for long: whoever comes may take over."""
+    with Redis.from_url(url) as redis:
+        for key in redis.keys("{trialogue.*}:c:*"):
+            if redis.hexists(key, "own"):
+                redis.hset(key, "until", 0)
+        for stream in redis.keys("{trialogue.*}:ready:*"):
+            for entry in redis.xpending_range(stream, "workers", "-", "+", 1000):
+                redis.xclaim(stream, "workers", "worker", 0, [entry["message_id"]], idle=10**7, justid=True)
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port for a server that starts later, and again after it was killed.
+
+    It lies below those that systems give to whoever asks for any. The choice is the system's own, since Hypothesis
+    seeds `random` alike in every process that runs tests.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -11,8 +11,9 @@ from core.errors import LeaseLost
 from core.store.client import StoreSettings
 from core.store.store import open_store
 from tests.core.store.events import CONVERSATION, an_event
-from tests.core.store.servers import RedisServer, installed
+from tests.core.store.servers import RedisServer
 from tests.core.store.steps import accept, answer, complete, take
+from tests.installed import installed
 
 HOUR = 3600
 

@@ -9,8 +9,9 @@ from core.store.client import StoreSettings
 from core.store.store import Store, open_store
 from core.turns import Conversation, Part
 from tests.core.store.events import ROOM, an_event
-from tests.core.store.servers import Cluster, Pair, RedisServer, installed
+from tests.core.store.servers import Cluster, Pair, RedisServer
 from tests.core.store.steps import accept, answer, complete, eventually, take
+from tests.installed import installed
 
 PLACES = [Conversation.of(ROOM, f"place {number}") for number in range(20)]
 
