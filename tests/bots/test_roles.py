@@ -269,12 +269,16 @@ async def test_doctor_lists_what_was_set_aside_and_retry_has_it_answered(bot: In
     assert await command.ends("retry", event.id) == 0
     assert "To be answered again: 1. No worker is there now." in command.output
     assert await command.ends("doctor") == 0
-    async with bot.process("work"), open_store(StoreSettings(data_dir=bot.folder / "data")) as store:
-        async with store.inbox.watch(event.conversation) as shown:
-            async for change in shown:
-                if change.final:
-                    break
-        assert change.text == "You said: deadly secret"
+    async with (
+        open_store(StoreSettings(data_dir=bot.folder / "data")) as store,
+        store.inbox.watch(event.conversation) as shown,
+        bot.process("work"),
+        asyncio.timeout(SECONDS),
+    ):
+        async for change in shown:
+            if change.final:
+                break
+    assert change.text == "You said: deadly secret"
 
 
 async def test_what_was_set_aside_is_forgotten_with_all_the_rest(bot: Installation) -> None:

@@ -120,16 +120,16 @@ async def test_lease_of_a_holder_that_died_ends_by_itself(store: Store) -> None:
 
 
 async def test_work_goes_on_for_longer_than_one_lease(store: Store, other: Store) -> None:
-    first, second = Shift(store, lease=0.3), Shift(other, lease=0.3)
+    first, second = Shift(store, lease=2.0), Shift(other, lease=2.0)  # no machine is busy for so long
     async with first.there():
         await first.until(begun=1)
         async with second.there():
-            end = await now(store) + 0.9
+            end = await now(store) + 2.5
 
-            async def three_leases_have_passed() -> bool:
+            async def lease_is_long_over() -> bool:
                 return await now(store) > end
 
-            await eventually(three_leases_have_passed)
+            await eventually(lease_is_long_over)
             assert (first.ended, second.begun) == (0, 0)
 
 
