@@ -1,5 +1,9 @@
-"""What every test may ask for: a folder for data, and a store on a real server."""
+"""What every test may ask for: a folder for data, and a store on a real server.
 
+Tests run in several processes at once, and each has its own of both.
+"""
+
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +15,11 @@ from core.store.store import Store, open_store
 from tests.core.store.servers import RedisServer
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core, since most tests wait for processes and sockets most of the time. Each takes 600 MB."""
+    return min(8, 2 * (os.cpu_count() or 1))
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """An empty folder for everything that the bot writes."""
@@ -19,7 +28,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """One server for the whole run. Where there is none, the tests fail."""
+    """One server for all tests of a process. Where there is none, the tests fail."""
     with RedisServer() as server:
         yield server
 
