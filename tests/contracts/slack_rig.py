@@ -59,7 +59,7 @@ class SlackRig:
         self, predicate: Replies, *, person: str | None = None, room: str | None = None
     ) -> list[str]:
         where = room or person or "ann"
-        await self.fake.until(lambda: predicate([plain(text) for text in self.fake.shown(where)]))
+        await self.fake.until(lambda: predicate([plain(text) for text in self.fake.shown(where)]), within=45.0)
         return await self.replies(person=person, room=room)
 
     async def remove_bot(self, room: str) -> None:

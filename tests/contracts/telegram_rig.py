@@ -55,7 +55,7 @@ class TelegramRig:
         self, predicate: Replies, *, person: str | None = None, room: str | None = None
     ) -> list[str]:
         where = room or person or "ann"
-        await self.fake.until(lambda: predicate(self.fake.shown(where)))
+        await self.fake.until(lambda: predicate(self.fake.shown(where)), within=45.0)
         return self.fake.shown(where)
 
     async def remove_bot(self, room: str) -> None:
