@@ -26,6 +26,7 @@ def store_settings(settings: Settings) -> StoreSettings:
         data_dir=settings.data_dir,
         fsync=settings.redis.fsync,
         shards=settings.redis.shards,
+        prefix=settings.redis.prefix,
         max_turns=settings.memory.max_turns,
     )
 

@@ -111,6 +111,7 @@ class Redis(_Section):
     url: Annotated[SecretStr, AfterValidator(_redis_url)] = SecretStr("embedded")
     fsync: Literal["always", "everysec"] = "always"
     shards: int = Field(16, ge=1, le=1024)
+    prefix: str = Field("", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
 
 
 class Fallback(_Section):

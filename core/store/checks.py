@@ -5,13 +5,14 @@ from core.store.connect import AnyRedis
 from core.store.keys import Keys
 
 
-async def check_shards(redis: AnyRedis, shards: int, name: str) -> None:
+async def check_shards(redis: AnyRedis, keys: Keys, name: str) -> None:
     """Fix the number of shards in the store called `name` if it is new.
 
     Raises `StoreUnavailable` for one with another number, and redis-py's errors.
     """
-    await redis.set(Keys.shards_key, shards, nx=True)
-    made_with = int(await redis.get(Keys.shards_key) or shards)
+    shards = len(keys.tags)
+    await redis.set(keys.shards, shards, nx=True)
+    made_with = int(await redis.get(keys.shards) or shards)
     if made_with != shards:
         raise StoreUnavailable(
             f"{name} was made with {made_with} shards, and that cannot change: set redis.shards = {made_with}"

@@ -46,14 +46,16 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.5
 class StoreSettings:
     """Where the store is. `data_dir` holds the embedded server's files; `fsync` is how it writes them.
 
-    The number of `shards` is fixed when a store is made. Of each conversation the last `max_turns` turns are kept.
-    A call that does not get through is repeated for `patience` seconds.
+    The number of `shards` is fixed when a store is made. Stores with different `prefix`es may share a server. Of each
+    conversation the last `max_turns` turns are kept. A call that does not get through is repeated for `patience`
+    seconds.
     """
 
     url: str = field(default="embedded", repr=False)
     data_dir: Path
     fsync: Fsync = "always"
     shards: int = 16
+    prefix: str = ""
     max_turns: int = 2000
     patience: float = 5.0
 
@@ -72,7 +74,8 @@ class Client:
         else:
             self._address = Address.parse(settings.url)
         self._opened: Servers | None = None
-        self.keys = Keys(settings.shards, self._address.db if self._address is not None else 0)
+        db = self._address.db if self._address is not None else 0
+        self.keys = Keys(settings.shards, db, settings.prefix)
 
     @property
     def is_cluster(self) -> bool:
@@ -93,9 +96,9 @@ class Client:
         assert self._address is not None
         redis = connect(self._address, self._connected)
         self._opened = Servers(redis, self.describe())
-        shards, name = self._settings.shards, self.describe()
+        name = self.describe()
         await self._insistently(self._servers.look, loading=_LOADING_SECONDS)
-        await self._insistently(lambda: check_shards(redis, shards, name))
+        await self._insistently(lambda: check_shards(redis, self.keys, name))
 
     async def aclose(self) -> None:
         if (servers := self._opened) is not None:

@@ -16,10 +16,14 @@ follows from a conversation's place alone: a place's persona and all conversatio
     {s}:v:lease/<bot>      string   which process holds the bot's connection; expires
     {s}:v:aside            hash     events that were set aside, by id
 
+A store may have a prefix, which all its names begin with, those of its channels too: stores with other prefixes on
+the same server do not see each other.
+
 The reply under way has a key of its own because a Redis hash never becomes small again once it held a long value:
 an idle conversation's hash stays in its compact form.
 """
 
+import re
 import zlib
 from typing import Literal
 
@@ -28,6 +32,9 @@ from redis.crc import key_slot
 from core.turns import Conversation
 
 SLOTS = 16384
+
+PREFIX = r"[A-Za-z0-9_.-]{0,64}"
+"""What a store's prefix may be."""
 
 Queue = Literal["ready", "ctl"]
 
@@ -46,49 +53,63 @@ def _tag_within(shard: int, first: int, end: int) -> str:
 
 
 class Keys:
-    """The names of all keys of a store with `shards` shards, in the database number `db`."""
+    """The names of all keys of a store with `shards` shards, in the database number `db`.
 
-    shards_key = "trialogue:shards"
+    `prefix` has neither braces nor what a pattern would not take as it is.
+    """
 
-    def __init__(self, shards: int, db: int = 0) -> None:
+    def __init__(self, shards: int, db: int = 0, prefix: str = "") -> None:
+        assert re.fullmatch(PREFIX, prefix), "a prefix is plain"
         self.tags = shard_tags(shards)
         self._db = db
+        self._prefix = f"{prefix}:" if prefix else ""
+
+    @property
+    def shards(self) -> str:
+        return f"{self._prefix}trialogue:shards"
 
     def tag(self, name: str) -> str:
         """The hash tag of whatever lies with the place `name`."""
         return self.tags[zlib.crc32(name.encode()) % len(self.tags)]
 
     def conversation(self, kind: Literal["c", "q", "t", "r"], conversation: Conversation) -> str:
-        return f"{{{self.tag(conversation.place)}}}:{kind}:{conversation_id(conversation)}"
+        return f"{self._shard(conversation.place)}:{kind}:{conversation_id(conversation)}"
 
     def place(self, conversation: Conversation) -> str:
-        return f"{{{self.tag(conversation.place)}}}:p:{conversation.place}"
+        return f"{self._shard(conversation.place)}:p:{conversation.place}"
 
     def queue(self, kind: Queue, platform: str, conversation: Conversation) -> str:
-        return f"{{{self.tag(conversation.place)}}}:{kind}:{platform}"
+        return f"{self._shard(conversation.place)}:{kind}:{platform}"
 
     def queues(self, kind: Queue, platform: str) -> list[str]:
         """One stream for each shard, in the order of `tags`."""
-        return [f"{{{tag}}}:{kind}:{platform}" for tag in self.tags]
+        return [f"{self._prefix}{{{tag}}}:{kind}:{platform}" for tag in self.tags]
 
     def unreadable(self, conversation: Conversation) -> str:
-        return f"{{{self.tag(conversation.place)}}}:unreadable"
+        return f"{self._shard(conversation.place)}:unreadable"
 
     def seen(self, event: str, conversation: Conversation) -> str:
-        return f"{{{self.tag(conversation.place)}}}:d:{event}"
+        return f"{self._shard(conversation.place)}:d:{event}"
 
     def value(self, key: str) -> str:
-        return f"{{{self.tag(key)}}}:v:{key}"
+        return f"{self._shard(key)}:v:{key}"
 
     def fleet(self, kind: Literal["workers", "pauses"]) -> str:
-        return f"{{{self.tags[0]}}}:fleet:{kind}"
+        return f"{self._prefix}{{{self.tags[0]}}}:fleet:{kind}"
+
+    def pattern(self, kind: str) -> str:
+        """What all keys of a kind match, and no other store's."""
+        return f"{self._prefix}{{trialogue.*}}:{kind}:*"
 
     def channel(self, name: str) -> str:
         """A channel's name. Channels, unlike keys, are shared by all databases of a server."""
-        return f"trialogue.{self._db}:{name}"
+        return f"{self._prefix}trialogue.{self._db}:{name}"
 
     def watchers(self, conversation: Conversation) -> str:
         return self.channel(f"shown:{conversation_id(conversation)}")
+
+    def _shard(self, name: str) -> str:
+        return f"{self._prefix}{{{self.tag(name)}}}"
 
 
 def conversation_id(conversation: Conversation) -> str:

@@ -31,7 +31,7 @@ class Memory:
 
     async def conversations(self) -> AsyncIterator[Conversation]:
         """Every conversation of which something is remembered, in no order, each once."""
-        for key in await self._client.scan("{trialogue.*}:t:*"):
+        for key in await self._client.scan(self._keys.pattern("t")):
             yield parse_conversation(key.partition(":t:")[2])
 
     async def export(self) -> AsyncIterator[tuple[Conversation, Turn]]:

@@ -23,6 +23,18 @@ def test_all_that_one_step_touches_lies_in_one_slot() -> None:
     assert len(set(names)) == len(names)
 
 
+def test_all_names_of_a_store_begin_with_its_prefix() -> None:
+    keys = Keys(16, prefix="team.a-1")
+    conversation = Conversation("slack/T{1}/C{2}", "17.5")
+    names = [keys.conversation("c", conversation), keys.place(conversation), keys.seen("e", conversation)]
+    names += [keys.shards, keys.value("v"), keys.fleet("workers"), keys.unreadable(conversation)]
+    names += [*keys.queues("ready", "slack"), keys.queue("ctl", "slack", conversation), keys.pattern("t")]
+    names += [keys.channel("stops"), keys.watchers(conversation)]
+    assert all(name.startswith("team.a-1:") for name in names)
+    plain = Keys(16).conversation("c", conversation)
+    assert key_slot(names[0].encode()) == key_slot(plain.encode())
+
+
 def test_threads_of_a_place_share_its_shard() -> None:
     keys = Keys(16)
     assert keys.place(Conversation("p", "1")) == keys.place(Conversation("p", "2"))

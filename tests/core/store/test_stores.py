@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +83,29 @@ async def test_stop_help_and_what_an_adapter_keeps(settings: StoreSettings) -> N
         await store.control.done(entry)
         await store.fleet.beat()
         assert store.fleet.workers == 1
+
+
+async def test_stores_with_other_prefixes_do_not_see_each_other(settings: StoreSettings) -> None:
+    async with (
+        open_store(replace(settings, prefix="a")) as a,
+        open_store(replace(settings, prefix="b", shards=3)) as b,
+        a.claims.stops() as stopped,
+    ):
+        event = an_event("of a", conversation=PLACES[3])
+        assert await a.inbox.accept(event)
+        assert await b.inbox.accept(replace(event, text="of b"))
+        claim = await take(a)
+        await accept(b, an_event(kind="stop", conversation=PLACES[3]))
+        await accept(a, an_event(kind="stop", conversation=PLACES[3]))
+        assert await anext(aiter(stopped)) == PLACES[3]
+        await complete(a, claim)
+        await a.claims.delivered(claim)
+        assert claim.event.text == "of a"
+        assert (await answer(b)).event.text == "of b"
+        for store in (a, b):
+            assert [place async for place in store.memory.conversations()] == [PLACES[3]]
+        await b.memory.forget(PLACES[3])
+        assert len(await a.memory.turns(PLACES[3], 9)) == 2
 
 
 async def test_claim_of_a_store_that_was_left_is_taken_over(settings: StoreSettings) -> None:
