@@ -19,7 +19,7 @@ from typing import Any
 
 from core.store.claim import Claim
 from core.store.client import StoreSettings
-from core.store.records import encode_turn
+from core.store.records import Records
 from core.store.store import Store, open_store
 from core.turns import Conversation, Event, Room, Speaker, Turn
 
@@ -49,7 +49,7 @@ class Counted:
 async def fill(store: Store, conversations: int) -> None:
     """Conversations that were answered a few times and are idle now."""
     keys = store.client.keys
-    turns = [encode_turn(Turn(number=i + 1, role="user", text=TEXT, speaker=ANN)) for i in range(IDLE_TURNS)]
+    turns = [Records().encode(Turn(number=i + 1, role="user", text=TEXT, speaker=ANN)) for i in range(IDLE_TURNS)]
     state = {"fence": 3, "done": 3, "last": IDLE_TURNS, "window": 1, "ended": "a-token-of-16-chr"}
     for start in range(0, conversations, _PAGE):
 

@@ -1,27 +1,36 @@
-"""`trialogue memory`: look at what is remembered, take it out, forget it."""
+"""`trialogue memory`: look at what is remembered, take it out, bring it in. Forgetting is in `bots.forget`."""
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bots import build
 from bots.errors import clear_errors
 from bots.settings import load
-from core.store.aside import Aside
+from core.store.export import Exporter
+from core.store.forget import Person
+from core.store.importing import Importer, encode_line
 from core.store.store import Store, open_store
+from core.store.walk import Seen, Walk
 from core.turns import Conversation
 
-cli = typer.Typer(help="Show, export or forget what is remembered.", no_args_is_help=True)
+cli = typer.Typer(help="Show, export, import or forget what is remembered.", no_args_is_help=True)
 console = Console(highlight=False)
+progress_console = Console(stderr=True, highlight=False)
+
+PersonOption = Annotated[
+    str | None, typer.Option(help="A person, as platform/id: discord/80351110224678912.", metavar="PLATFORM/ID")
+]
 
 
 @cli.command()
@@ -31,37 +40,35 @@ def show(
     last: Annotated[int, typer.Option(help="How many turns.", min=1)] = 20,
 ) -> None:
     """List the conversations, or the last turns of one."""
-    _run(_list(context) if conversation is None else _show(context, conversation, last))
+    run(_list(context) if conversation is None else _show(context, conversation, last))
 
 
 @cli.command()
 def export(
     context: typer.Context,
+    conversation: Annotated[str | None, typer.Argument(help="Its id; without one, everything.")] = None,
+    person: PersonOption = None,
     output: Annotated[Path | None, typer.Option(help="A file to write; else the standard output.")] = None,
 ) -> None:
-    """Write every turn as a line of JSON."""
-    _run(_export(context, output))
+    """Write all that is kept as JSON Lines: of a conversation, of a person, or of everybody."""
+    if conversation is not None and person is not None:
+        raise typer.BadParameter("name a conversation or a person")
+    run(_export(context, conversation, None if person is None else parse_person(person), output))
 
 
-@cli.command()
-def forget(
+@cli.command(name="import")
+def import_(
     context: typer.Context,
-    conversation: Annotated[str | None, typer.Argument(help="Its id, as `show` lists it.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Forget every conversation.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    file: Annotated[Path, typer.Argument(help="What `export` wrote.", exists=True, dir_okay=False)],
 ) -> None:
-    """Forget a conversation, or all of them. This cannot be undone."""
-    if (conversation is None) == (not everything):
-        raise typer.BadParameter("name one conversation, or say --all")
-    if not yes:
-        typer.confirm(f"Forget {conversation or 'every conversation'} for good?", abort=True)
-    _run(_forget(context, conversation))
+    """Add what an export has and this store has not. May be repeated."""
+    run(_import(context, file))
 
 
 async def _list(context: typer.Context) -> None:
     table = Table("conversation", "turns", "last", box=None)
-    async with _store(context) as store:
-        async for conversation in store.memory.conversations():
+    async with opened(context) as store:
+        for conversation in {conversation: None async for conversation in store.memory.conversations()}:
             if turns := await store.memory.turns(conversation, 1):
                 when = datetime.fromtimestamp(turns[-1].at, UTC)
                 table.add_row(str(conversation), str(turns[-1].number), f"{when:%Y-%m-%d %H:%M} UTC")
@@ -69,49 +76,69 @@ async def _list(context: typer.Context) -> None:
 
 
 async def _show(context: typer.Context, name: str, last: int) -> None:
-    async with _store(context) as store:
-        conversation = await _find(store, name)
+    async with opened(context) as store:
+        conversation = await find(store, name)
         for turn in await store.memory.turns(conversation, last):
             who = turn.speaker.name or turn.speaker.id if turn.speaker else "bot"
             console.print(f"[bold]{turn.number} {who}[/]" + (f" ({turn.cut})" if turn.cut else ""))
             console.print(turn.text, markup=False)
 
 
-async def _export(context: typer.Context, output: Path | None) -> None:
-    encode = msgspec.json.Encoder().encode
-    with output.open("wb") if output else sys.stdout.buffer as file:
-        async with _store(context) as store:
-            async for conversation, turn in store.memory.export():
-                file.write(encode({"conversation": str(conversation), "turn": turn}) + b"\n")
+async def _export(context: typer.Context, name: str | None, person: Person | None, output: Path | None) -> None:
+    async with opened(context) as store:
+        with passing() as seen:
+            exporter = Exporter(store.client, store.inbox, seen)
+            if person is not None:
+                records = exporter.person(person)
+            elif name is not None:
+                records = exporter.conversation(await find(store, name))
+            else:
+                records = exporter.everything()
+            with output.open("wb") if output else sys.stdout.buffer as file:
+                async for record in records:
+                    file.write(encode_line(record) + b"\n")
 
 
-async def _forget(context: typer.Context, name: str | None) -> None:
-    async with _store(context) as store:
-        aside = Aside(store.client, store.inbox)
-        if name is None:
-            conversations = {entry.event.conversation for entry in await aside.all()}
-            conversations |= {c async for c in store.memory.conversations()}
-        else:
-            conversations = {await _find(store, name)}
+async def _import(context: typer.Context, path: Path) -> None:
+    settings = build.store_settings(load(context.obj))
+    async with open_store(settings) as store:
+        with path.open("rb") as file:
+            lines = await Importer(store.client, store.inbox, most=settings.max_turns).read(file)
+    console.print(f"Read: {lines} lines.")
+
+
+def parse_person(text: str) -> Person:
+    platform, slash, name = text.partition("/")
+    if not (platform and slash and name):
+        raise typer.BadParameter(f"{text!r} is no person: write platform/id")
+    return Person(platform, name)
+
+
+async def find(store: Store, name: str) -> Conversation:
+    async for conversations in Walk(store.client).conversations(["c", "q", "t"]):
         for conversation in conversations:
-            await store.memory.forget(conversation)
-            await aside.forget(conversation)
-    console.print(f"Forgotten: {len(conversations)}.")
-
-
-async def _find(store: Store, name: str) -> Conversation:
-    async for conversation in store.memory.conversations():
-        if str(conversation) == name:
-            return conversation
+            if str(conversation) == name:
+                return conversation
     raise typer.BadParameter(f"there is no conversation {name!r}; `trialogue memory show` lists them")
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
+def run(main: Coroutine[Any, Any, None]) -> None:
     with clear_errors():
         asyncio.run(main)
 
 
 @asynccontextmanager
-async def _store(context: typer.Context) -> AsyncIterator[Store]:
+async def opened(context: typer.Context) -> AsyncIterator[Store]:
     async with open_store(build.store_settings(load(context.obj))) as store:
         yield store
+
+
+@contextmanager
+def passing() -> Iterator[Seen]:
+    """How far a pass through the store is, for who watches."""
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:.0f} keys"), TimeElapsedColumn())
+    with Progress(
+        *columns, console=progress_console, transient=True, disable=not progress_console.is_terminal
+    ) as progress:
+        task = progress.add_task("looking through the store")
+        yield partial(progress.advance, task)

@@ -50,6 +50,10 @@ class Conversation:
         """The conversation of a platform's channel or chat `place` and, where it has them, `thread` or topic."""
         return cls(f"{room.platform}/{room.bot}/{place}", str(thread))
 
+    @property
+    def platform(self) -> str:
+        return self.place.partition("/")[0]
+
     def __str__(self) -> str:
         return f"{self.place}/{self.thread}" if self.thread else self.place
 
@@ -70,7 +74,8 @@ class Event:
     with platform and bot account and names room, message and, for anything but a first message, what was done
     and its version: an edit or a button is not a redelivery. `message` is the platform's own id of the message,
     `at` its time in seconds since the epoch. `files` names the kinds of what came with the text ("image",
-    "voice", "file") that we do not read.
+    "voice", "file") that we do not read. `server` is the platform's id of what the room belongs to (a Discord
+    server, a Slack workspace); empty where there is no such thing.
     """
 
     id: str
@@ -82,6 +87,7 @@ class Event:
     message: str = ""
     files: tuple[str, ...] = ()
     at: float = 0.0
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

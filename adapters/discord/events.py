@@ -81,6 +81,7 @@ def to_event(payload: Payload, me: str, place: Place) -> Event | None:
         message=message,
         files=files,
         at=discord.utils.snowflake_time(int(message)).timestamp(),
+        server=str(payload.get("guild_id") or ""),
     )
 
 
@@ -119,6 +120,7 @@ def to_command(payload: Payload, me: str) -> Event | None:
         text=str(options.get("text", "")).strip(),
         message=number,
         at=at,
+        server=str(payload.get("guild_id") or ""),
     )
 
 

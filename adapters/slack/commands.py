@@ -106,6 +106,7 @@ class Commands:
             speaker=Speaker(command.user_id, command.user_name),
             text=text,
             at=now,
+            server=self._me.team,
         )
 
     async def _standing(self, channel: str) -> _Standing:

@@ -155,6 +155,7 @@ def to_event(
         message=message.ts,
         files=tuple(file.kind for file in message.files or ()),
         at=float(message.ts),
+        server=me.team,
     )
 
 

@@ -10,6 +10,7 @@ module does not decide what is hopeless.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,8 +20,8 @@ from core.errors import LeaseLost
 from core.store.claim import Claim
 from core.store.client import Client
 from core.store.inbox import StoreInbox
-from core.store.records import encode
-from core.turns import Conversation, Event
+from core.store.records import AsideRecord, Unreadable
+from core.turns import Event
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,6 @@ KEPT = timedelta(days=30)
 """How long one is kept."""
 
 _COMPLETE = 1 << 40  # more than any text is long
-
-
-class _Record(msgspec.Struct, frozen=True, array_like=True):
-    event: Event
-    tries: int
-
-
-_records = msgspec.msgpack.Decoder(_Record)
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -73,7 +66,7 @@ class Aside:
 
     async def put(self, event: Event, tries: int) -> None:
         """Set `event` aside. On disk when this returns; once for each event."""
-        record = encode(_Record(event, tries))
+        record = self._client.records.encode(AsideRecord(event, tries))
         now = int(time.time())
         await self._client.run(
             "aside",
@@ -89,9 +82,9 @@ class Aside:
         for name, value in kept.items():
             since, _, record = value.partition(b" ")
             try:
-                known = _records.decode(record)
-            except msgspec.MsgspecError:
-                log.warning("what was set aside as %s was not written by this version", name.decode())
+                known = self._client.records.decode(AsideRecord, record)
+            except Unreadable as exc:
+                log.warning("what was set aside as %s: %s", name.decode(), exc)
             else:
                 found.append(SetAside(known.event, known.tries, float(since)))
         return sorted(found, key=lambda entry: entry.since)
@@ -103,16 +96,23 @@ class Aside:
         It is a new event: its reply must not be taken for the apology.
         """
         await self._inbox.accept(replace(entry.event, id=f"{entry.event.id}~again"))
-        await self._remove(entry.event)
+        await self._remove(entry.event.id)
 
-    async def forget(self, conversation: Conversation) -> None:
-        """No word of this conversation is kept here any more."""
-        for entry in await self.all():
-            if entry.event.conversation == conversation:
-                await self._remove(entry.event)
+    async def forget(self, matches: Callable[[Event], bool], named: str = "") -> int:
+        """Keep no event that `matches`, and nothing unreadable with `named` in it. Answers how many went."""
+        readable = {entry.event.id: entry.event for entry in await self.all()}
+        kept: dict[bytes, bytes] = await self._client.read(lambda redis: redis.hgetall(self._key))
+        gone = [
+            name
+            for name, value in kept.items()
+            if (matches(event) if (event := readable.get(name.decode())) else named.encode() in name + value)
+        ]
+        for name in gone:
+            await self._remove(name)
+        return len(gone)
 
-    async def _remove(self, event: Event) -> None:
-        await self._client.read(lambda redis: redis.hdel(self._key, event.id))
+    async def _remove(self, event: str | bytes) -> None:
+        await self._client.ask("HDEL", self._key, event, key=self._key, commit=True)
 
     async def _blame(self, claim: Claim, *, gives_back: bool) -> int:
         progress = sum(len(part.text) for part in claim.parts)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.store.keys import parse_conversation
-from core.store.records import decode_event, decode_showing, decode_turns
+from core.store.records import Records, ShowingRecord
 from core.store.streams import Entry
 from core.turns import Conversation, Event, Part, Turn
 
@@ -49,9 +49,8 @@ def conversation_of(entry: Entry) -> Conversation:
     return parse_conversation(entry.fields[b"c"].decode())
 
 
-def read_claim(entry: Entry, token: str, answer: Sequence[Any], deadline: float) -> Claim:
-    """What the claim script answered. Raises `StoreUnavailable` when its event, or what was shown, is no record of
-    ours."""
+def read_claim(records: Records, entry: Entry, token: str, answer: Sequence[Any], deadline: float) -> Claim:
+    """What the claim script answered. Raises `Unreadable` when one of its records is, except for turns."""
     conversation = conversation_of(entry)
     fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts = answer
     return Claim(
@@ -59,14 +58,14 @@ def read_claim(entry: Entry, token: str, answer: Sequence[Any], deadline: float)
         token=token,
         fence=fence,
         phase="delivering" if phase == b"delivering" else "answering",
-        event=decode_event(event),
+        event=records.decode(Event, event),
         number=number,
-        parts=[decode_showing(record).as_part(message) for record, message in parts],
-        window=decode_turns(window, conversation),
+        parts=[records.decode(ShowingRecord, record).as_part(message) for record, message in parts],
+        window=records.turns(window, conversation),
         last=last,
-        persona=None if persona is None else persona.decode(),
-        summary=summary.decode(),
-        text=text.decode(),
+        persona=records.decode_text(persona) if persona else None,
+        summary=records.decode_text(summary) if summary else "",
+        text=records.decode_text(text) if text else "",
         stopped=bool(stopped),
         tries=tries,
         deadline=deadline,

@@ -24,7 +24,7 @@ from core.store.client import Client
 from core.store.inbox import STOPS
 from core.store.keys import conversation_id, parse_conversation
 from core.store.pipe import outcomes
-from core.store.records import ShowingRecord, encode, encode_turn
+from core.store.records import ShowingRecord
 from core.store.scripts import Call
 from core.store.streams import WorkQueue
 from core.store.taking import Taker
@@ -52,6 +52,7 @@ class Claims:
         self._channels = channels
         self._taker = Taker(client, queue, lease=lease)
         self._keys = client.keys
+        self._records = client.records
         self._max_turns = max_turns
         self._lease_ms = int(lease * 1000)
 
@@ -132,7 +133,7 @@ class Claims:
             "showing",
             self._of(claim, "c", "r"),
             *(claim.token, claim.fence, self._lease_ms, claim.number),
-            *(part, encode(record), self._keys.watchers(claim.conversation)),
+            *(part, self._records.encode(record), self._keys.watchers(claim.conversation)),
             commit=new,
         )
         self._note(claim, answer, started)
@@ -178,9 +179,9 @@ class Claims:
             "complete",
             [*self._of(claim, "c", "q", "t", "r"), self._keys.place(claim.conversation)],
             *(claim.token, claim.fence, self._lease_ms, claim.number, claim.last),
-            *(text, "" if window is None else window, self._max_turns, int(clear)),
-            *(int(persona is not None), persona or ""),
-            *map(encode_turn, turns),
+            *(self._records.encode_text(text), "" if window is None else window, self._max_turns, int(clear)),
+            *(int(persona is not None), self._records.encode_text(persona) if persona else "", claim.event.server),
+            *map(self._records.encode, turns),
             commit=True,
         )
         if answer == -2:
@@ -202,7 +203,7 @@ class Claims:
             "delivered",
             [*self._of(claim, "c", "q", "r", "t"), claim.entry.stream],
             *self._ending(claim),
-            b"" if instead is None else encode_turn(instead),
+            b"" if instead is None else self._records.encode(instead),
             commit=True,
         )
         self._end_if_lost(claim, answer)

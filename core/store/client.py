@@ -9,7 +9,7 @@ when the last has ended. With `appendfsync always` that is one disk sync for all
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +28,9 @@ from core.store.durability import Fsync
 from core.store.failures import is_for_good, kind_of, meant
 from core.store.keys import Keys
 from core.store.pipe import Pipe
+from core.store.records import Records
 from core.store.scripts import Call, ScriptName
+from core.store.sealing import Keyring
 from core.store.servers import Servers
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOADING_SECONDS = 120.0
+_PAGE = 1000  # keys that a server looks at in one go
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.5
 
 
@@ -46,9 +49,9 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.5
 class StoreSettings:
     """Where the store is. `data_dir` holds the embedded server's files; `fsync` is how it writes them.
 
-    The number of `shards` is fixed when a store is made. Stores with different `prefix`es may share a server. Of each
-    conversation the last `max_turns` turns are kept. A call that does not get through is repeated for `patience`
-    seconds.
+    The number of `shards` is fixed when a store is made. Stores with different `prefix`es may share a server.
+    Of each conversation the last `max_turns` turns are kept. A call that does not get through is repeated for
+    `patience` seconds. Where there are `encryption_keys`, what people said is encrypted with the first.
     """
 
     url: str = field(default="embedded", repr=False)
@@ -56,6 +59,7 @@ class StoreSettings:
     fsync: Fsync = "always"
     shards: int = 16
     prefix: str = ""
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     max_turns: int = 2000
     patience: float = 5.0
 
@@ -76,10 +80,17 @@ class Client:
         self._opened: Servers | None = None
         db = self._address.db if self._address is not None else 0
         self.keys = Keys(settings.shards, db, settings.prefix)
+        self.keyring = Keyring(settings.encryption_keys) if settings.encryption_keys else None
+        self.records = Records(self.keyring)
 
     @property
     def is_cluster(self) -> bool:
         return isinstance(self._servers.redis, RedisCluster)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the server is ours alone."""
+        return self._embedded is not None
 
     def describe(self) -> str:
         """Where the store is, without any secret."""
@@ -141,13 +152,17 @@ class Client:
 
         return await self._insistently(attempt)
 
-    async def scan(self, pattern: str) -> set[str]:
-        """The keys that match. Raises `StoreUnavailable`."""
-
-        async def keys(redis: Any) -> set[str]:
-            return {key.decode() async for key in redis.scan_iter(pattern, count=1000)}
-
-        return await self.read(keys)
+    async def pages(self, pattern: str) -> AsyncIterator[list[str]]:
+        """The keys that match, some at a time, in no order. What is there all the while comes at least once, and
+        may come again. Raises `StoreUnavailable`."""
+        redis = self._servers.redis
+        nodes = redis.get_primaries() if isinstance(redis, RedisCluster) else [None]
+        for node in nodes:
+            where = {} if node is None else {"target_nodes": node}
+            cursor = None
+            while cursor != 0:
+                cursor, page = await self.read(partial(_scan, cursor=cursor or 0, pattern=pattern, where=where))
+                yield [key.decode() for key in page]
 
     @asynccontextmanager
     async def pubsub(self) -> AsyncIterator[PubSub]:
@@ -225,6 +240,11 @@ class Client:
         if self._embedded is not None and self._embedded.last_end:
             why += f" (the server ended: {self._embedded.last_end})"
         return StoreUnavailable(f"{self.describe()}: {why}")
+
+
+async def _scan(redis: Any, *, cursor: int, pattern: str, where: Mapping[str, Any]) -> tuple[int, Sequence[bytes]]:
+    after, page = await redis.scan(cursor, match=pattern, count=_PAGE, **where)
+    return next(iter(after.values())) if isinstance(after, dict) else after, page
 
 
 def _embedded_server(settings: StoreSettings) -> "EmbeddedServer":

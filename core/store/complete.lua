@@ -3,7 +3,7 @@
 local conversation, mailbox, turns, reply, place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, fence, lease, number, last = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local text, window, most, clear = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
-local sets_persona, persona, first_turn = ARGV[10], ARGV[11], 12
+local sets_persona, persona, server, first_turn = ARGV[10], ARGV[11], ARGV[12], 13
 
 local state = redis.call('HMGET', conversation, 'own', 'fence', 'phase', 'done', 'last')
 if state[1] ~= token or state[2] ~= fence then
@@ -41,6 +41,9 @@ if sets_persona == '1' then
   else
     redis.call('HSET', place, 'persona', persona)
   end
+end
+if server ~= '' then
+  redis.call('HSET', place, 'server', server)
 end
 redis.call('HSET', reply, 'event', redis.call('LPOP', mailbox), 'text', text)
 return 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.errors import StoreUnavailable
 from core.store.client import Client
-from core.store.records import ShowingRecord, decode_event, encode
+from core.store.records import ShowingRecord
 from core.store.streams import Entry, WorkQueue
 from core.turns import Event
 
@@ -42,7 +42,7 @@ class Control:
         taken: list[ControlEntry] = []
         for entry in await self._queue.read(platforms, count, wait=wait):
             try:
-                taken.append(ControlEntry(decode_event(entry.fields[b"e"]), entry))
+                taken.append(ControlEntry(self._client.records.decode(Event, entry.fields[b"e"]), entry))
             except StoreUnavailable as exc:
                 # Nothing depends on it, and it would come again for ever.
                 log.error("passed over entry %s of %s: %s", entry.id, entry.stream, exc)  # noqa: TRY400
@@ -52,7 +52,7 @@ class Control:
     async def showing(self, entry: ControlEntry, part: int, text: str, *, final: bool) -> None:
         """Tell whoever watches what the answer shows. Nothing of it is kept. Raises `StoreUnavailable`."""
         channel = self._client.keys.watchers(entry.event.conversation)
-        record = encode(ShowingRecord(entry.event.id, part, text, len(text), final))
+        record = self._client.records.encode(ShowingRecord(entry.event.id, part, text, len(text), final))
         await self._client.read(lambda redis: redis.execute_command("PUBLISH", channel, record))
 
     async def done(self, entry: ControlEntry) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.store.channels import Channels
 from core.store.client import Client
-from core.store.records import decode_pause, encode
+from core.store.records import decode_pause, encode_plain
 
 ALIVE_MS = 15_000
 
@@ -61,7 +61,7 @@ class StoreFleet:
         await self._client.run(
             "pause",
             [self._keys.fleet("pauses")],
-            *(bot, int(seconds * 1000), self._keys.channel(_PAUSES), encode((bot, seconds))),
+            *(bot, int(seconds * 1000), self._keys.channel(_PAUSES), encode_plain((bot, seconds))),
         )
 
     def paused_until(self, bot: str) -> float:

@@ -14,7 +14,7 @@ from core.errors import Overloaded, StoreUnavailable
 from core.store.channels import Channels
 from core.store.client import Client
 from core.store.keys import conversation_id
-from core.store.records import ShowingRecord, decode_events, decode_showing, decode_turns, encode_event
+from core.store.records import Records, ShowingRecord
 from core.turns import Conversation, Event, Shown, Turn
 
 MAILBOX = 256
@@ -39,6 +39,7 @@ class StoreInbox:
         self._client = client
         self._channels = channels
         self._keys = client.keys
+        self._records = client.records
 
     async def accept(self, event: Event) -> bool:
         # The token tells a repetition of this call, whose answer was lost, from another delivery of the event.
@@ -53,7 +54,7 @@ class StoreInbox:
                     "control",
                     [stream, seen],
                     token,
-                    encode_event(event),
+                    self._records.encode(event),
                     CONTROL,
                     _seconds(REMEMBERED),
                     commit=True,
@@ -74,7 +75,7 @@ class StoreInbox:
                 self._keys.queue("ready", event.room.platform, conversation),
                 seen,
             ],
-            *(token, encode_event(event), conversation_id(conversation), MAILBOX, _seconds(REMEMBERED)),
+            *(token, self._records.encode(event), conversation_id(conversation), MAILBOX, _seconds(REMEMBERED)),
             commit=True,
         )
         return answer
@@ -91,7 +92,7 @@ class StoreInbox:
 
     @asynccontextmanager
     async def watch(self, conversation: Conversation) -> AsyncIterator[AsyncIterator[Shown]]:
-        changes = _Changes()
+        changes = _Changes(self._records)
         async with (
             self._channels.listening(self._keys.watchers(conversation), changes.add, resumed=changes.reset),
             aclosing(self._changes(conversation, changes)) as shown,
@@ -123,8 +124,8 @@ class StoreInbox:
         memory, mailbox = await self._client.run(
             "turns", [self._keys.conversation("t", conversation), self._keys.conversation("q", conversation)], last
         )
-        waiting = [event for event in decode_events(mailbox, conversation) if event.kind == "message"]
-        return decode_turns(memory, conversation) + [_as_turn(event) for event in waiting]
+        waiting = [event for event in self._records.events(mailbox, conversation) if event.kind == "message"]
+        return self._records.turns(memory, conversation) + [_as_turn(event) for event in waiting]
 
     async def get(self, key: str) -> bytes | None:
         name = self._keys.value(key)
@@ -139,13 +140,14 @@ class StoreInbox:
 class _Changes:
     """What a watcher has not seen: the newest of each part, so that a slow one skips changes and never parts."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: Records) -> None:
+        self._records = records
         self.may_be_missing = True
         self._newest: dict[tuple[str, int], ShowingRecord] = {}
         self._any = asyncio.Event()
 
     def add(self, record: bytes) -> None:
-        showing = decode_showing(record)
+        showing = self._records.decode(ShowingRecord, record)
         self._newest[showing.event, showing.part] = showing
         if len(self._newest) > _UNSEEN_CHANGES:
             del self._newest[next(iter(self._newest))]
@@ -153,7 +155,7 @@ class _Changes:
 
     def add_unless_newer(self, record: bytes) -> None:
         """What was looked up is older than what came by the channel meanwhile."""
-        showing = decode_showing(record)
+        showing = self._records.decode(ShowingRecord, record)
         if (showing.event, showing.part) not in self._newest:
             self.add(record)
 

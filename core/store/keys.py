@@ -7,7 +7,7 @@ follows from a conversation's place alone: a place's persona and all conversatio
     {s}:q:<conversation>   list     mailbox: accepted events not yet answered
     {s}:t:<conversation>   list     memory: one record a turn; the last one's number is in the hash
     {s}:r:<conversation>   hash     the reply under way: its parts, and the final text while it is delivered
-    {s}:p:<place>          hash     what is set for a place
+    {s}:p:<place>          hash     what is set for a place, and the server that it belongs to
     {s}:ready:<platform>   stream   conversations with mail, one entry per activation
     {s}:ctl:<platform>     stream   events that need no conversation
     {s}:unreadable         stream   events that nobody could read, the last few
@@ -85,6 +85,12 @@ class Keys:
         """One stream for each shard, in the order of `tags`."""
         return [f"{self._prefix}{{{tag}}}:{kind}:{platform}" for tag in self.tags]
 
+    def control(self, conversation: Conversation) -> str:
+        return self.queue("ctl", conversation.platform, conversation)
+
+    def ready(self, conversation: Conversation) -> str:
+        return self.queue("ready", conversation.platform, conversation)
+
     def unreadable(self, conversation: Conversation) -> str:
         return f"{self._shard(conversation.place)}:unreadable"
 
@@ -97,9 +103,14 @@ class Keys:
     def fleet(self, kind: Literal["workers", "pauses"]) -> str:
         return f"{self._prefix}{{{self.tags[0]}}}:fleet:{kind}"
 
-    def pattern(self, kind: str) -> str:
+    def pattern(self, kind: str = "*") -> str:
         """What all keys of a kind match, and no other store's."""
-        return f"{self._prefix}{{trialogue.*}}:{kind}:*"
+        return f"{self._prefix}{{trialogue.*}}:{kind}" + ("" if kind == "*" else ":*")
+
+    def parse(self, key: str) -> tuple[str, str]:
+        """The kind of a key of ours, and of what it is."""
+        kind, _, name = key.partition("}:")[2].partition(":")
+        return kind, name
 
     def channel(self, name: str) -> str:
         """A channel's name. Channels, unlike keys, are shared by all databases of a server."""

@@ -61,7 +61,7 @@ class Taker:
                 failures.append(answer)
             elif answer[0] == b"ours":
                 try:
-                    claims.append(read_claim(entry, token, answer[1:], deadline))
+                    claims.append(read_claim(self._client.records, entry, token, answer[1:], deadline))
                 except StoreUnavailable as exc:
                     await self._pass_over(entry, token, answer[1:], exc)
         if failures and not claims:

@@ -195,6 +195,26 @@ async def test_memory_is_listed_shown_and_forgotten(command: Command) -> None:
     assert name not in command.output
 
 
+async def test_memory_of_a_person_is_exported_forgotten_and_brought_back_into_another_store(
+    command: Command,
+) -> None:
+    process = await command.start("chat")
+    async with asyncio.timeout(SECONDS):
+        await process.communicate(b"hello\n/quit\n")
+    assert await command.ends("memory", "export", "--person", "terminal/local", "--output", "ann.jsonl") == 0
+    assert await command.ends("memory", "forget", "--person", "terminal/local", "--yes") == 0
+    assert "Forgotten: 1 conversation." in command.output
+    assert "was rewritten" in command.output
+    assert await command.ends("memory", "export") == 0
+    assert "hello" not in command.output
+    elsewhere = {"TRIALOGUE_REDIS__SHARDS": "3", "TRIALOGUE_REDIS__PREFIX": "new"}
+    assert await command.ends("memory", "import", "ann.jsonl", **elsewhere) == 0
+    assert await command.ends("memory", "export", **elsewhere) == 0
+    assert '"You said: hello"' in command.output
+    assert await command.ends("memory", "forget", "--person", "nobody", "--yes") == 2
+    assert await command.ends("memory", "forget", "--room", "a", "--all", "--yes") == 2
+
+
 async def test_doctor_says_that_all_is_well_or_what_to_do(command: Command) -> None:
     assert await command.ends("doctor") == 0
     assert await command.ends("doctor", TRIALOGUE_REDIS__URL="redis://127.0.0.1:1/0") == 1

@@ -120,7 +120,8 @@ async def remembered(command: Command, **settings: str) -> dict[str, list[tuple[
     turns: dict[str, list[tuple[str, str]]] = {}
     for line in command.output.splitlines():
         entry = json.loads(line)
-        turns.setdefault(entry["conversation"], []).append((entry["turn"]["role"], entry["turn"]["text"]))
+        if entry["record"] == "said":
+            turns.setdefault(entry["place"], []).append((entry["turn"]["role"], entry["turn"]["text"]))
     return turns
 
 

@@ -286,6 +286,6 @@ async def test_what_was_set_aside_is_forgotten_with_all_the_rest(bot: Installati
     async with open_store(StoreSettings(data_dir=bot.folder / "data")) as store:
         await Aside(store.client, store.inbox).put(an_event("deadly secret"), 3)
     assert await command.ends("memory", "forget", "--all", "--yes") == 0
-    assert "Forgotten: 1." in command.output
+    assert "Forgotten: 0 conversations." in command.output
     assert await command.ends("retry", "--all") == 0
     assert "To be answered again: 0." in command.output

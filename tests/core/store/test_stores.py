@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.store.client import StoreSettings
+from core.store.forget import Forget
 from core.store.store import Store, open_store
 from core.turns import Conversation, Part
 from tests.core.store.events import ROOM, an_event
@@ -104,7 +105,7 @@ async def test_stores_with_other_prefixes_do_not_see_each_other(settings: StoreS
         assert (await answer(b)).event.text == "of b"
         for store in (a, b):
             assert [place async for place in store.memory.conversations()] == [PLACES[3]]
-        await b.memory.forget(PLACES[3])
+        await Forget(b.client, b.inbox).everything()
         assert len(await a.memory.turns(PLACES[3], 9)) == 2
 
 

@@ -1,0 +1,163 @@
+"""All that a store holds of people, as records that stand for themselves: to hand out, to keep, to take elsewhere.
+
+Exported while others go on, a conversation is as it was at some moment of the export. Nothing is held but a page
+of turns. What is exported can be imported into any store, also one with other shards or encryption keys; a turn
+that was exported twice is imported once.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from core.store.aside import Aside
+from core.store.client import Client
+from core.store.forget import Person
+from core.store.inbox import StoreInbox
+from core.store.walk import PAGE, Seen, Walk, unseen
+from core.turns import Conversation, Event, Turn
+
+FORMAT = 1
+
+
+class _Record(msgspec.Struct, frozen=True, tag_field="record", tag=str.lower, omit_defaults=True):
+    pass
+
+
+class Export(_Record, frozen=True, tag="export"):
+    """The first record: of which form the others are."""
+
+    format: int
+
+
+class Said(_Record, frozen=True):
+    """A turn of a conversation."""
+
+    place: str
+    thread: str
+    turn: Turn
+
+
+class Summary(_Record, frozen=True):
+    """What a conversation's older turns came to."""
+
+    place: str
+    thread: str
+    text: str
+
+
+class Place(_Record, frozen=True):
+    """What is set for a place, and the server that it belongs to."""
+
+    place: str
+    persona: str = ""
+    server: str = ""
+
+
+class Waiting(_Record, frozen=True):
+    """An event that waits for an answer."""
+
+    event: Event
+
+
+class SetAside(_Record, frozen=True):
+    """An event that nobody could answer."""
+
+    event: Event
+    tries: int
+
+
+Exported = Export | Said | Summary | Place | Waiting | SetAside
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Reads one store. All of it raises `StoreUnavailable`."""
+
+    client: Client
+    inbox: StoreInbox
+    seen: Seen = unseen
+
+    async def everything(self) -> AsyncIterator[Exported]:
+        yield Export(FORMAT)
+        async for page in self._walk.conversations():
+            for conversation in page:
+                async for record in self._conversation(conversation):
+                    yield record
+        async for places in self._walk.keys("p"):
+            for _, _, place in places:
+                async for record in self._place(place):
+                    yield record
+        async for record in self._aside(lambda _event: True):
+            yield record
+
+    async def conversation(self, conversation: Conversation) -> AsyncIterator[Exported]:
+        """One conversation, with what is set for its place."""
+        yield Export(FORMAT)
+        async for record in self._conversation(conversation):
+            yield record
+        async for record in self._place(conversation.place):
+            yield record
+        async for record in self._aside(lambda event: event.conversation == conversation):
+            yield record
+
+    async def person(self, person: Person) -> AsyncIterator[Exported]:
+        """What a person said anywhere, and what was replied to it."""
+        yield Export(FORMAT)
+        async for page in self._walk.conversations():
+            for conversation in page:
+                if conversation.platform == person.platform:
+                    events: set[str] = set()
+                    async for turn in self._turns(conversation):
+                        events |= person.events_in([turn])
+                        if turn.event in events:
+                            yield Said(conversation.place, conversation.thread, turn)
+                    async for event in self._waiting(conversation):
+                        if person.said(event):
+                            yield Waiting(event)
+        async for record in self._aside(person.said):
+            yield record
+
+    @property
+    def _walk(self) -> Walk:
+        return Walk(self.client, self.seen)
+
+    async def _conversation(self, conversation: Conversation) -> AsyncIterator[Exported]:
+        state = self.client.keys.conversation("c", conversation)
+        summary: bytes | None = await self.client.ask("HGET", state, "summary", key=state)
+        if summary:
+            text = self.client.records.decode_text(summary)
+            yield Summary(conversation.place, conversation.thread, text)
+        async for turn in self._turns(conversation):
+            yield Said(conversation.place, conversation.thread, turn)
+        async for event in self._waiting(conversation):
+            yield Waiting(event)
+
+    async def _turns(self, conversation: Conversation) -> AsyncIterator[Turn]:
+        """In order, each once, also when the oldest go meanwhile."""
+        start, last = 0, 0
+        while page := await self._walk.turns(conversation, start):
+            for turn in self.client.records.turns(page, conversation):
+                if turn.number > last:
+                    last = turn.number
+                    yield turn
+            start += PAGE
+
+    async def _waiting(self, conversation: Conversation) -> AsyncIterator[Event]:
+        mailbox = self.client.keys.conversation("q", conversation)
+        for event in self.client.records.events(
+            await self.client.ask("LRANGE", mailbox, 0, -1, key=mailbox), conversation
+        ):
+            yield event
+
+    async def _place(self, place: str) -> AsyncIterator[Exported]:
+        key = self.client.keys.place(Conversation(place))
+        persona, server = await self.client.ask("HMGET", key, "persona", "server", key=key)
+        if persona or server:
+            text = self.client.records.decode_text(persona) if persona else ""
+            yield Place(place, text, (server or b"").decode())
+
+    async def _aside(self, matches: Callable[[Event], bool]) -> AsyncIterator[Exported]:
+        for entry in await Aside(self.client, self.inbox).all():
+            if matches(entry.event):
+                yield SetAside(entry.event, entry.tries)

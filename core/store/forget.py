@@ -1,0 +1,212 @@
+"""Forgetting: a conversation, a person, a room, a server, everything; completely, and while others go on.
+
+Whatever holds words goes: what waits, what is remembered, the summary, the reply under way, what was set aside
+and what nobody could read. With a person goes what they said and what was replied to it, everywhere; the turns of
+others stay. Where a turn is taken out of the middle an empty one stands in its place. Marks that an event was seen
+have ids in them and stay until they expire: without them a platform's redelivery would be answered.
+
+A person's conversations are found by a pass through all (`walk`). An index by person would cost every turn time
+and space, and could be incomplete; this is asked for rarely, and then must be complete.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from core.errors import StoreUnavailable
+from core.store.aside import Aside
+from core.store.client import Client
+from core.store.inbox import StoreInbox
+from core.store.keys import conversation_id
+from core.store.records import Unreadable, forgotten
+from core.store.walk import PAGE, Seen, Walk, batches, unseen
+from core.turns import Conversation, Event, Turn
+
+_TRIES = 100  # a conversation may change while it is read, but not for ever
+_SWAPPED_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person of one platform, by the platform's id."""
+
+    platform: str
+    id: str
+
+    def said(self, event: Event) -> bool:
+        return event.speaker.id == self.id and event.room.platform == self.platform
+
+    def wrote(self, turn: Turn) -> bool:
+        return turn.role == "user" and turn.speaker is not None and turn.speaker.id == self.id
+
+    def events_in(self, turns: Iterable[Turn | None]) -> set[str]:
+        """The events that these turns of theirs came from."""
+        return {turn.event for turn in turns if turn is not None and self.wrote(turn)}
+
+
+class Forget:
+    """How one store forgets. Each method answers of how many conversations something was forgotten, and returns
+    when that is on disk. All of them raise `StoreUnavailable`; to begin again is then to go on."""
+
+    def __init__(self, client: Client, inbox: StoreInbox, seen: Seen = unseen) -> None:
+        self._client = client
+        self._keys = client.keys
+        self._records = client.records
+        self._aside = Aside(client, inbox)
+        self._walk = Walk(client, seen)
+
+    async def conversation(self, conversation: Conversation) -> int:
+        gone = await self._erase(conversation)
+        gone |= await self._end_control(conversation, lambda event: event.conversation == conversation)
+        gone |= await self._aside.forget(lambda event: event.conversation == conversation, str(conversation)) > 0
+        return int(gone)
+
+    async def room(self, place: str) -> int:
+        """All conversations in a place, with what was set for it."""
+        return await self._places(
+            lambda other: other == place, lambda event: event.conversation.place == place, place
+        )
+
+    async def server(self, platform: str, server: str) -> int:
+        """All rooms of a Discord server or a Slack workspace."""
+        places: set[str] = set()
+        async for page in self._walk.keys("p"):
+            for key, _, place in page:
+                if Conversation(place).platform == platform:
+                    of: bytes | None = await self._client.ask("HGET", key, "server", key=key)
+                    if of is not None and of.decode() == server:
+                        places.add(place)
+
+        def is_there(event: Event) -> bool:
+            return event.room.platform == platform and event.server == server
+
+        async for conversations in self._walk.conversations(["q"]):
+            for conversation, (_, mailbox, _) in zip(
+                conversations, await self._walk.words(conversations), strict=True
+            ):
+                if any(is_there(event) for event in self._records.events(mailbox, conversation)):
+                    places.add(conversation.place)
+        return await self._places(
+            places.__contains__, lambda event: is_there(event) or event.conversation.place in places, server
+        )
+
+    async def everything(self) -> int:
+        return await self._places(lambda _place: True, lambda _event: True, "")
+
+    async def person(self, person: Person) -> int:
+        """What they said, and what was replied to it; not the rest of their conversations."""
+        found: set[str] = set()
+        async for conversations in self._walk.conversations():
+            ours = [conversation for conversation in conversations if conversation.platform == person.platform]
+            for conversation, (turns, mailbox, answered) in zip(ours, await self._walk.words(ours), strict=True):
+                events = [record for record in (*mailbox, answered) if record and self._is_of(person, record)]
+                if events:
+                    await self._expel(conversation, events)
+                if await self._blank(conversation, turns, person) or events:
+                    found.add(conversation_id(conversation))
+        await self._forget_beside(lambda _place: False, person.said, person.id)
+        return len(found)
+
+    async def _places(self, is_meant: Callable[[str], bool], matches: Callable[[Event], bool], named: str) -> int:
+        gone: set[str] = set()
+        async for conversations in self._walk.conversations(["c", "q", "t"]):
+            for conversation in conversations:
+                if is_meant(conversation.place):
+                    await self._erase(conversation)
+                    gone.add(conversation_id(conversation))
+        await self._forget_beside(is_meant, matches, named)
+        return len(gone)
+
+    async def _forget_beside(
+        self, is_meant: Callable[[str], bool], matches: Callable[[Event], bool], named: str
+    ) -> None:
+        """What lies beside the conversations: what is set for a place, greetings, what was set aside."""
+        async for page in self._walk.keys("p", "ctl", "unreadable"):
+            for key, kind, name in page:
+                if kind == "p":
+                    if is_meant(name):
+                        await self._client.ask("DEL", key, key=key, commit=True)
+                elif kind == "ctl":
+                    await self._end_entries(key, matches)
+                else:
+                    await self._drop_unreadable(key, is_meant, named)
+        await self._aside.forget(matches, named)
+
+    async def _erase(self, conversation: Conversation) -> bool:
+        keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t", "r")]
+        keys += [self._keys.ready(conversation), self._keys.unreadable(conversation)]
+        return bool(await self._client.run("forget", keys, conversation_id(conversation), commit=True))
+
+    async def _expel(self, conversation: Conversation, events: Sequence[bytes]) -> None:
+        keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "r")]
+        keys.append(self._keys.ready(conversation))
+        await self._client.run("expel", keys, conversation_id(conversation), *events, commit=True)
+
+    async def _blank(self, conversation: Conversation, turns: Sequence[bytes], person: Person) -> bool:
+        """Whether there was a turn of theirs, which is gone now."""
+        for _ in range(_TRIES):
+            meant = await self._turns_of(person, conversation, turns)
+            if not meant:
+                return False
+            key = self._keys.conversation("t", conversation)
+            done = [
+                await self._client.run("swap", [key], *(arg for swap in batch for arg in swap), commit=True)
+                for batch in batches(reversed(meant), _SWAPPED_AT_ONCE)  # a reply is found by its question
+            ]
+            if all(done):
+                # It was made of all that was said.
+                state = self._keys.conversation("c", conversation)
+                await self._client.ask("HDEL", state, "summary", key=state, commit=True)
+                return True
+            turns = await self._walk.turns(conversation, 0)
+        raise StoreUnavailable(f"{conversation} changes all the time")
+
+    async def _turns_of(
+        self, person: Person, conversation: Conversation, page: Sequence[bytes]
+    ) -> list[tuple[int, bytes, bytes]]:
+        """For each turn of theirs, or to them, its index, its record and the empty one to put there."""
+        meant: list[tuple[int, bytes, bytes]] = []
+        events: set[str] = set()
+        start, first = 0, 1
+        while page:
+            turns = [self._turn(record) for record in page]
+            first = next((turn.number - start - i for i, turn in enumerate(turns) if turn), first)
+            events |= person.events_in(turns)
+            for i, (turn, record) in enumerate(zip(turns, page, strict=True), start):
+                if turn.event in events if turn else person.id.encode() in record:
+                    meant.append((i, record, self._records.encode(forgotten(first + i, turn))))
+            start += len(page)
+            page = await self._walk.turns(conversation, start) if len(page) == PAGE else ()
+        return meant
+
+    def _is_of(self, person: Person, record: bytes) -> bool:
+        try:
+            return person.said(self._records.decode(Event, record))
+        except Unreadable:
+            return person.id.encode() in record
+
+    def _turn(self, record: bytes) -> Turn | None:
+        try:
+            return self._records.decode(Turn, record)
+        except Unreadable:
+            return None
+
+    async def _end_control(self, conversation: Conversation, matches: Callable[[Event], bool]) -> bool:
+        return await self._end_entries(self._keys.control(conversation), matches)
+
+    async def _end_entries(self, stream: str, matches: Callable[[Event], bool]) -> bool:
+        found = False
+        for entry, fields in await self._client.ask("XRANGE", stream, "-", "+", key=stream):
+            try:
+                meant = matches(self._records.decode(Event, fields[b"e"]))
+            except Unreadable:
+                continue  # whoever takes it ends it
+            if meant:
+                await self._client.run("done", [stream], entry, commit=True)
+            found |= meant
+        return found
+
+    async def _drop_unreadable(self, stream: str, is_meant: Callable[[str], bool], named: str) -> None:
+        for entry, fields in await self._client.ask("XRANGE", stream, "-", "+", key=stream):
+            place = fields[b"c"].decode().partition("\0")[0]
+            if is_meant(place) or (named and named.encode() in fields[b"e"]):
+                await self._client.ask("XDEL", stream, entry, key=stream, commit=True)

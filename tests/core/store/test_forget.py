@@ -1,0 +1,175 @@
+"""What was forgotten is nowhere any more, and the rest is as it was; on a real server."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import LeaseLost
+from core.store import logfile
+from core.store.aside import Aside
+from core.store.client import StoreSettings
+from core.store.forget import Forget, Person
+from core.store.store import Store, open_store
+from core.turns import Conversation, Event, Kind, Speaker
+from tests.core.store.events import ROOM, an_event
+from tests.core.store.steps import accept, answer, complete, eventually, take
+
+ANN = Person("web", "ann-4711")
+ROOMS = [Conversation.of(ROOM, f"room{{{number}}}", thread) for number, thread in ((1, ""), (2, "a"), (2, "b"))]
+
+
+def said(name: str, text: str, where: Conversation, *, kind: Kind = "message", server: str = "") -> Event:
+    speaker = Speaker(ANN.id, "Annabella") if name == "ann" else Speaker("bob-1", "Bob")
+    return replace(an_event(text, conversation=where, kind=kind), speaker=speaker, server=server)
+
+
+def forget(store: Store) -> Forget:
+    return Forget(store.client, store.inbox)
+
+
+async def talk(store: Store, where: Conversation, *, turns: int = 3) -> None:
+    """Ann and Bob ask in turns, and each is answered."""
+    for number in range(turns):
+        for name in ("ann", "bob"):
+            await accept(store, said(name, f"{name} asks {number}", where))
+            await answer(store, f"{name} is told {number}")
+
+
+async def texts(store: Store, where: Conversation) -> list[str]:
+    return [turn.text for turn in await store.memory.turns(where, 2000)]
+
+
+BOBS = [text for number in range(3) for text in (f"bob asks {number}", f"bob is told {number}")]
+
+
+async def test_of_a_person_everything_goes_and_of_others_nothing(store: Store) -> None:
+    for room in ROOMS[:2]:
+        await talk(store, room)
+    await accept(store, said("bob", "only bob", ROOMS[2]))
+    await answer(store, "and the bot")
+    assert await forget(store).person(ANN) == 2
+    for room in ROOMS[:2]:
+        assert await texts(store, room) == BOBS
+    assert await texts(store, ROOMS[2]) == ["only bob", "and the bot"]
+    assert await forget(store).person(ANN) == 0
+
+
+async def test_conversation_goes_on_where_it_was_after_turns_in_its_middle_were_forgotten(store: Store) -> None:
+    await talk(store, ROOMS[0])
+    await forget(store).person(ANN)
+    await accept(store, said("bob", "and now?", ROOMS[0]))
+    claim = await take(store)
+    assert [turn.text for turn in claim.window] == BOBS
+    assert claim.last == 12
+    await complete(store, claim, window=11)
+    await store.claims.delivered(claim)
+    await accept(store, said("bob", "more", ROOMS[0]))
+    assert [turn.number for turn in (await take(store)).window] == [11, 12, 13, 14]
+
+
+async def test_long_history_is_searched_to_its_end_while_it_grows(store: Store) -> None:
+    await talk(store, ROOMS[0], turns=70)
+    assert await forget(store).person(ANN) == 1
+    assert not [text for text in await texts(store, ROOMS[0]) if "ann" in text]
+    assert len(await texts(store, ROOMS[0])) == 140
+
+
+async def test_answer_that_is_under_way_ends_and_who_waits_behind_it_is_answered(store: Store) -> None:
+    await accept(store, said("ann", "one", ROOMS[0]), said("bob", "two", ROOMS[0]), said("ann", "three", ROOMS[0]))
+    claim = await take(store)
+    await store.claims.showing(claim, 0, "shown to ann", 12, final=False)
+    await forget(store).person(ANN)
+    with pytest.raises(LeaseLost):
+        await complete(store, claim)
+    claim = await take(store)
+    assert (claim.event.text, claim.parts, claim.tries) == ("two", [], 1)
+    await complete(store, claim)
+    await store.claims.delivered(claim)
+    assert await store.claims.take(["web"], 1, wait=0.05) == []
+
+
+async def test_reply_that_is_being_delivered_is_forgotten_with_its_question(store: Store) -> None:
+    await accept(store, said("ann", "one", ROOMS[0]), said("bob", "two", ROOMS[0]))
+    claim = await take(store)
+    await complete(store, claim, "told to ann")
+    await forget(store).person(ANN)
+    with pytest.raises(LeaseLost):
+        await store.claims.delivered(claim, instead=claim.window[-1])
+    assert await texts(store, ROOMS[0]) == []
+    assert (await answer(store)).event.text == "two"
+
+
+async def test_answer_to_somebody_else_is_not_disturbed(store: Store) -> None:
+    await accept(store, said("bob", "two", ROOMS[0]), said("ann", "three", ROOMS[0]))
+    claim = await take(store)
+    await forget(store).person(ANN)
+    await complete(store, claim, "told to bob")
+    await store.claims.delivered(claim)
+    assert await texts(store, ROOMS[0]) == ["two", "told to bob"]
+    assert await store.claims.take(["web"], 1, wait=0.05) == []
+
+
+async def test_room_goes_with_its_threads_and_its_persona(store: Store) -> None:
+    for room in ROOMS:
+        await accept(store, said("bob", "be a pirate", room, kind="persona"))
+        claim = await take(store)
+        await store.claims.complete(claim, turns=(), text="aye", window=None, persona="a pirate")
+        await store.claims.delivered(claim)
+        await talk(store, room, turns=1)
+    assert await forget(store).room(ROOMS[1].place) == 2
+    assert [conversation async for conversation in store.memory.conversations()] == [ROOMS[0]]
+    await accept(store, said("bob", "hello", ROOMS[0]), said("bob", "hello", ROOMS[1]))
+    claims = [await take(store), await take(store)]
+    assert {claim.conversation: claim.persona for claim in claims} == {ROOMS[0]: "a pirate", ROOMS[1]: None}
+
+
+async def test_server_goes_with_all_its_rooms_also_where_nothing_was_answered_yet(store: Store) -> None:
+    await accept(store, said("bob", "one", ROOMS[0], server="S1"))
+    await answer(store)
+    await accept(store, said("bob", "two", ROOMS[1], server="S2"))
+    await answer(store)
+    await accept(store, said("bob", "three", ROOMS[2], server="S1"))
+    assert await forget(store).server("web", "S1") == 3, "of a room with one server all threads go"
+    await accept(store, said("bob", "four", ROOMS[1], server="S2"))
+    assert (await answer(store)).last == 2
+    assert await forget(store).server("web", "S2") == 1
+    assert await forget(store).server("discord", "S2") == 0
+
+
+async def test_nothing_of_a_conversation_is_left_but_marks_of_what_was_seen(store: Store) -> None:
+    await talk(store, ROOMS[0])
+    await accept(store, said("ann", "waits", ROOMS[0]), said("ann", "", ROOMS[0], kind="help"))
+    claim = await take(store)
+    await store.claims.showing(claim, 0, "shown", 5, final=False)
+    await Aside(store.client, store.inbox).put(said("ann", "hopeless", ROOMS[0]), 3)
+    assert await forget(store).conversation(ROOMS[0]) == 1
+    left = await store.client.read(lambda redis: redis.keys("*"))
+    kinds = {store.client.keys.parse(key.decode())[0] for key in left if b"}:" in key}
+    assert kinds <= {"d", "ready", "ctl", "fleet"}
+    assert await store.control.take(["web"], 1, wait=0.05) == []
+    assert await forget(store).conversation(ROOMS[0]) == 0
+
+
+async def test_append_only_file_has_nothing_of_a_person_after_it_was_rewritten(data_dir: Path) -> None:
+    async with open_store(StoreSettings(data_dir=data_dir)) as store:
+        await store.client.read(lambda redis: redis.config_set("rdbcompression", "no"))
+        await talk(store, ROOMS[0])
+        await accept(store, said("ann", "ann waits", ROOMS[1]), said("ann", "", ROOMS[1], kind="start"))
+        await Aside(store.client, store.inbox).put(said("ann", "ann is set aside", ROOMS[2]), 3)
+        claim = await take(store)
+        await store.claims.showing(claim, 0, "ann is shown this", 17, final=False)
+        names = [b"Annabella", ANN.id.encode(), b"ann asks", b"ann is told", b"ann is", b"ann waits"]
+
+        async def in_file() -> list[bytes]:
+            content = b"".join(file.read_bytes() for file in (data_dir / "redis" / "appendonlydir").iterdir())
+            return [name for name in (*names, b"bob is told") if name in content]
+
+        assert await in_file() == [*names, b"bob is told"]
+        await forget(store).person(ANN)
+        await logfile.rewrite(store.client)
+
+        async def only_bob() -> bool:
+            return await in_file() == [b"bob is told"]
+
+        await eventually(only_bob)
