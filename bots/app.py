@@ -108,6 +108,7 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
         if plan.engine is not None and worker is not None:
             tasks.append(group.create_task(plan.engine.run(), name="engine"))
             tasks.append(group.create_task(worker.run(), name="worker"))
+            tasks.append(group.create_task(store.upkeep.run(), name="upkeep"))
         for adapter in plan.adapters:
             life = _Life(adapter, store, plan, bot, deliver, report)
             tasks.append(group.create_task(life.run(), name=adapter.platform))

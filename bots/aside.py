@@ -14,6 +14,7 @@ from bots.settings import load
 from core.store.aside import Aside, SetAside
 from core.store.client import StoreSettings
 from core.store.store import Store, open_store
+from core.store.unread import Found, Unread
 
 _SHOWN = 20
 
@@ -26,13 +27,25 @@ async def findings(store: Store) -> list[Finding]:
     told = [Finding(False, _describe(entry), f"trialogue retry {entry.event.id}") for entry in entries[-_SHOWN:]]
     if len(entries) > _SHOWN:
         told.append(Finding(False, f"{len(entries) - _SHOWN} older turns were set aside", "trialogue retry --all"))
+    return [*told, *_unread(await Unread(store.client, store.inbox).look())]
+
+
+def _unread(found: Found) -> list[Finding]:
+    told = []
+    if found.unreadable:
+        told.append(Finding(False, f"{found.unreadable} messages cannot be read and are kept: {found.why}"))
+    if found.readable:
+        what = f"{found.readable} messages could not be read, and can be now"
+        told.append(Finding(False, what, "trialogue retry --all"))
     return told
 
 
 def retry(
     context: typer.Context,
     event: Annotated[str | None, typer.Argument(help="Its id, as `trialogue doctor` lists it.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that were set aside.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that were set aside, or can be read by now.")
+    ] = False,
 ) -> None:
     """Have a turn that was set aside answered once more."""
     if (event is None) == (not everything):
@@ -49,8 +62,9 @@ async def _retry(settings: StoreSettings, event: str | None) -> None:
             raise typer.BadParameter(f"no turn {event!r} was set aside; `trialogue doctor` lists them")
         for entry in entries:
             await aside.retry(entry)
+        count = len(entries) + (await Unread(store.client, store.inbox).retry() if event is None else 0)
         workers = await store.fleet.others()
-    console.print(f"To be answered again: {len(entries)}." + ("" if workers else " No worker is there now."))
+    console.print(f"To be answered again: {count}." + ("" if workers else " No worker is there now."))
 
 
 def _describe(entry: SetAside) -> str:

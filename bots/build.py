@@ -3,6 +3,7 @@ must not pay for the SDKs of platforms that are not used."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters import Adapter
@@ -28,6 +29,7 @@ def store_settings(settings: Settings) -> StoreSettings:
         shards=settings.redis.shards,
         prefix=settings.redis.prefix,
         max_turns=settings.memory.max_turns,
+        keep=timedelta(days=settings.memory.keep_days) if settings.memory.keep_days else None,
     )
 
 

@@ -15,7 +15,8 @@ from bots.role import Role
 from bots.settings import Settings
 from core.engine.engine import Engine, Message, Params
 from core.errors import CoreError
-from core.store.store import open_store
+from core.store.records import VERSION
+from core.store.store import Store, open_store
 
 _ENOUGH_DISK = 2 * 1024**3
 _SECONDS = 60.0
@@ -81,8 +82,16 @@ async def _redis(settings: Settings) -> list[Finding]:
                 True,
                 f"{store.describe()} answers; {workers} {'worker is' if workers == 1 else 'workers are'} there",
             ),
+            *await _layout(store),
             *await aside.findings(store),
         ]
+
+
+async def _layout(store: Store) -> list[Finding]:
+    oldest = await store.upkeep.oldest()
+    if oldest == VERSION:
+        return []
+    return [Finding(True, f"it is being brought from layout {oldest} to {VERSION}, while a worker runs")]
 
 
 async def _model(settings: Settings) -> list[Finding]:

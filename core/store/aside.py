@@ -111,6 +111,13 @@ class Aside:
             await self._remove(name)
         return len(gone)
 
+    async def expire(self, before: float) -> None:
+        """Keep nothing that was set aside before a time, in seconds since the epoch."""
+        kept: dict[bytes, bytes] = await self._client.read(lambda redis: redis.hgetall(self._key))
+        for name, value in kept.items():
+            if int(value.partition(b" ")[0]) < before:
+                await self._remove(name)
+
     async def _remove(self, event: str | bytes) -> None:
         await self._client.ask("HDEL", self._key, event, key=self._key, commit=True)
 

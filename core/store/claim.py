@@ -50,7 +50,7 @@ def conversation_of(entry: Entry) -> Conversation:
 
 
 def read_claim(records: Records, entry: Entry, token: str, answer: Sequence[Any], deadline: float) -> Claim:
-    """What the claim script answered. Raises `Unreadable` when one of its records is, except for turns."""
+    """What the claim script answered. Raises `Unreadable` when its event is, or what was shown or is to be."""
     conversation = conversation_of(entry)
     fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts = answer
     return Claim(
@@ -63,8 +63,8 @@ def read_claim(records: Records, entry: Entry, token: str, answer: Sequence[Any]
         parts=[records.decode(ShowingRecord, record).as_part(message) for record, message in parts],
         window=records.turns(window, conversation),
         last=last,
-        persona=records.decode_text(persona) if persona else None,
-        summary=records.decode_text(summary) if summary else "",
+        persona=records.text_if_readable(persona, conversation),
+        summary=records.text_if_readable(summary, conversation) or "",
         text=records.decode_text(text) if text else "",
         stopped=bool(stopped),
         tries=tries,

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,8 +22,8 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import BusyLoadingError, NoScriptError
 
 from core.errors import CoreError, StoreUnavailable
+from core.store import schema
 from core.store.background import Background
-from core.store.checks import check_shards
 from core.store.connect import Address, connect, disconnect
 from core.store.durability import Fsync
 from core.store.failures import is_for_good, kind_of, meant
@@ -50,8 +51,9 @@ class StoreSettings:
     """Where the store is. `data_dir` holds the embedded server's files; `fsync` is how it writes them.
 
     The number of `shards` is fixed when a store is made. Stores with different `prefix`es may share a server.
-    Of each conversation the last `max_turns` turns are kept. A call that does not get through is repeated for
-    `patience` seconds. Where there are `encryption_keys`, what people said is encrypted with the first.
+    Of each conversation the last `max_turns` turns are kept, for as long as `keep` (`None`: for ever). A call that
+    does not get through is repeated for `patience` seconds. Where there are `encryption_keys`, what people said is
+    encrypted with the first.
     """
 
     url: str = field(default="embedded", repr=False)
@@ -61,6 +63,7 @@ class StoreSettings:
     prefix: str = ""
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     max_turns: int = 2000
+    keep: timedelta | None = None
     patience: float = 5.0
 
 
@@ -109,7 +112,7 @@ class Client:
         self._opened = Servers(redis, self.describe())
         name = self.describe()
         await self._insistently(self._servers.look, loading=_LOADING_SECONDS)
-        await self._insistently(lambda: check_shards(redis, self.keys, name))
+        await self._insistently(lambda: schema.check(redis, self.keys, self.keyring, name))
 
     async def aclose(self) -> None:
         if (servers := self._opened) is not None:

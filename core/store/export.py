@@ -125,8 +125,7 @@ class Exporter:
     async def _conversation(self, conversation: Conversation) -> AsyncIterator[Exported]:
         state = self.client.keys.conversation("c", conversation)
         summary: bytes | None = await self.client.ask("HGET", state, "summary", key=state)
-        if summary:
-            text = self.client.records.decode_text(summary)
+        if text := self.client.records.text_if_readable(summary, conversation):
             yield Summary(conversation.place, conversation.thread, text)
         async for turn in self._turns(conversation):
             yield Said(conversation.place, conversation.thread, turn)
@@ -154,8 +153,8 @@ class Exporter:
         key = self.client.keys.place(Conversation(place))
         persona, server = await self.client.ask("HMGET", key, "persona", "server", key=key)
         if persona or server:
-            text = self.client.records.decode_text(persona) if persona else ""
-            yield Place(place, text, (server or b"").decode())
+            text = self.client.records.text_if_readable(persona, Conversation(place))
+            yield Place(place, text or "", (server or b"").decode())
 
     async def _aside(self, matches: Callable[[Event], bool]) -> AsyncIterator[Exported]:
         for entry in await Aside(self.client, self.inbox).all():

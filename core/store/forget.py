@@ -18,7 +18,7 @@ from core.store.client import Client
 from core.store.inbox import StoreInbox
 from core.store.keys import conversation_id
 from core.store.records import Unreadable, forgotten
-from core.store.walk import PAGE, Seen, Walk, batches, unseen
+from core.store.walk import PAGE, Seen, Walk, Words, batches, unseen
 from core.turns import Conversation, Event, Turn
 
 _TRIES = 100  # a conversation may change while it is read, but not for ever
@@ -80,10 +80,8 @@ class Forget:
             return event.room.platform == platform and event.server == server
 
         async for conversations in self._walk.conversations(["q"]):
-            for conversation, (_, mailbox, _) in zip(
-                conversations, await self._walk.words(conversations), strict=True
-            ):
-                if any(is_there(event) for event in self._records.events(mailbox, conversation)):
+            for conversation, words in zip(conversations, await self._walk.words(conversations), strict=True):
+                if any(is_there(event) for event in self._records.events(words.mailbox, conversation)):
                     places.add(conversation.place)
         return await self._places(
             places.__contains__, lambda event: is_there(event) or event.conversation.place in places, server
@@ -97,11 +95,9 @@ class Forget:
         found: set[str] = set()
         async for conversations in self._walk.conversations():
             ours = [conversation for conversation in conversations if conversation.platform == person.platform]
-            for conversation, (turns, mailbox, answered) in zip(ours, await self._walk.words(ours), strict=True):
-                events = [record for record in (*mailbox, answered) if record and self._is_of(person, record)]
-                if events:
-                    await self._expel(conversation, events)
-                if await self._blank(conversation, turns, person) or events:
+            for conversation, words in zip(ours, await self._walk.words(ours), strict=True):
+                expelled = await self._expel_all(conversation, words, person)
+                if await self._blank(conversation, words.turns, person) or expelled:
                     found.add(conversation_id(conversation))
         await self._forget_beside(lambda _place: False, person.said, person.id)
         return len(found)
@@ -135,6 +131,17 @@ class Forget:
         keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t", "r")]
         keys += [self._keys.ready(conversation), self._keys.unreadable(conversation)]
         return bool(await self._client.run("forget", keys, conversation_id(conversation), commit=True))
+
+    async def _expel_all(self, conversation: Conversation, words: Words, person: Person) -> bool:
+        """Whether an event of theirs waited or was being answered, which is gone now."""
+        for tries in range(_TRIES):
+            waiting = (*words.mailbox, words.reply.get(b"event", b""))
+            events = [record for record in waiting if record and self._is_of(person, record)]
+            if not events:
+                return tries > 0
+            await self._expel(conversation, events)
+            [words] = await self._walk.words([conversation])
+        raise StoreUnavailable(f"{conversation} changes all the time")
 
     async def _expel(self, conversation: Conversation, events: Sequence[bytes]) -> None:
         keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "r")]

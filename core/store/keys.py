@@ -68,6 +68,14 @@ class Keys:
     def shards(self) -> str:
         return f"{self._prefix}trialogue:shards"
 
+    @property
+    def schema(self) -> str:
+        return f"{self._prefix}trialogue:schema"
+
+    @property
+    def sealed_by(self) -> str:
+        return f"{self._prefix}trialogue:keys"
+
     def tag(self, name: str) -> str:
         """The hash tag of whatever lies with the place `name`."""
         return self.tags[zlib.crc32(name.encode()) % len(self.tags)]
@@ -93,6 +101,10 @@ class Keys:
 
     def unreadable(self, conversation: Conversation) -> str:
         return f"{self._shard(conversation.place)}:unreadable"
+
+    @property
+    def all_unreadable(self) -> list[str]:
+        return [f"{self._prefix}{{{tag}}}:unreadable" for tag in self.tags]
 
     def seen(self, event: str, conversation: Conversation) -> str:
         return f"{self._shard(conversation.place)}:d:{event}"

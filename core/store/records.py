@@ -99,6 +99,14 @@ class Records:
         except UnicodeDecodeError:
             raise Unreadable("a text in Redis was not written by this version") from None
 
+    def text_if_readable(self, data: bytes | None, of: Conversation) -> str | None:
+        """A text that a conversation can do without; one that cannot be read is kept, and the operator is told."""
+        try:
+            return self.decode_text(data) if data else None
+        except Unreadable as exc:
+            log.error("a text of %s is left out: %s", of, exc)  # noqa: TRY400 - the trace has nothing more
+            return None
+
     def turns(self, records: Iterable[bytes], of: Conversation) -> list[Turn]:
         """Turns of one conversation, without those that were forgotten. What cannot be read is left out, and the
         operator is told: the rest of what was said is worth more than none of it."""
@@ -154,6 +162,11 @@ class Records:
 def forgotten(number: int, like: Turn | None) -> Turn:
     """What stands in memory in place of a turn that was forgotten: numbers follow one another."""
     return Turn(number=number, role="user" if like is None else like.role, text="")
+
+
+def is_older(data: bytes) -> bool:
+    """Whether an earlier version of this program has written this."""
+    return data[:1] != _HEAD[:1]
 
 
 def is_forgotten(turn: Turn) -> bool:

@@ -10,9 +10,9 @@ from typing import Literal
 from core.store.durability import Command
 
 ScriptName = Literal[
-    "accept", "aside", "beat", "blame", "claim", "complete", "control", "delivered", "done", "expel", "fleet",
-    "forget", "import", "lease", "pause", "put_back",
-    "release", "showing", "shown", "stale", "stop", "swap", "turns", "unreadable", "words",
+    "accept", "ages", "aside", "beat", "blame", "claim", "complete", "control", "delivered", "done", "expel",
+    "expire", "fleet", "forget", "import", "lease", "pause", "put_back", "release", "showing", "shown", "stale",
+    "stop", "swap", "swap_fields", "turns", "unreadable", "words",
 ]  # fmt: skip
 
 

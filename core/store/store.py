@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from core.errors import StoreUnavailable
+from core.store.aside import Aside
 from core.store.background import background
 from core.store.channels import Channels
 from core.store.claims import Claims
@@ -14,20 +15,24 @@ from core.store.control import STALE_AFTER, Control
 from core.store.fleet import StoreFleet
 from core.store.inbox import StoreInbox
 from core.store.memory import Memory
+from core.store.retention import Retention
 from core.store.streams import WorkQueue
+from core.store.upkeep import Upkeep
 
 _LEAVE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What `open_store` yields. `inbox` is for adapters, `claims`, `control` and `fleet` are for workers."""
+    """What `open_store` yields. `inbox` is for adapters, `claims`, `control` and `fleet` are for workers, and
+    `upkeep` must run in some process."""
 
     inbox: StoreInbox
     claims: Claims
     control: Control
     memory: Memory
     fleet: StoreFleet
+    upkeep: Upkeep
     client: Client
 
     async def ping(self) -> None:
@@ -54,9 +59,12 @@ async def open_store(
         control = Control(client, WorkQueue(client, "ctl", tasks, stale_after=STALE_AFTER))
         claims = Claims(client, channels, ready, max_turns=settings.max_turns, lease=lease, beat_every=beat_every)
         fleet = StoreFleet(client, channels)
+        inbox = StoreInbox(client, channels)
+        retention = Retention(client, Aside(client, inbox), keep=settings.keep, max_turns=settings.max_turns)
+        upkeep = Upkeep(client, retention)
         async with fleet.listening:
             try:
-                yield Store(StoreInbox(client, channels), claims, control, Memory(client), fleet, client)
+                yield Store(inbox, claims, control, Memory(client), fleet, upkeep, client)
             finally:
                 with suppress(StoreUnavailable, TimeoutError):
                     async with asyncio.timeout(_LEAVE_SECONDS):

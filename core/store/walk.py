@@ -6,14 +6,17 @@ for more than a page of keys, and holds no more than that. What is there all the
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from core.store.client import Client
-from core.store.keys import conversation_id, parse_conversation
+from core.store.keys import parse_conversation
 from core.store.pipe import outcomes
 from core.store.scripts import Call
 from core.turns import Conversation
+
+T = TypeVar("T")
 
 Seen = Callable[[int], None]
 """Is told how many keys were looked at since the last time."""
@@ -22,6 +25,16 @@ PAGE = 256
 """How many turns are read in one go."""
 
 _AT_ONCE = 16  # conversations read in one go: their pages fit into the client's memory, whatever they hold
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The records of one conversation: its first turns, what waits, the summary and the reply under way."""
+
+    turns: list[bytes] = field(repr=False)
+    mailbox: list[bytes] = field(repr=False)
+    summary: bytes | None = field(repr=False)
+    reply: dict[bytes, bytes] = field(repr=False)
 
 
 def unseen(_keys: int) -> None:
@@ -53,18 +66,28 @@ class Walk:
                 yield conversations[:_AT_ONCE]
                 del conversations[:_AT_ONCE]
 
-    async def words(self, conversations: Sequence[Conversation]) -> list[tuple[list[bytes], list[bytes], Any]]:
-        """For each conversation the first `PAGE` turns, what waits, and the event whose reply is delivered."""
+    async def words_of(
+        self, page: Sequence[tuple[str, str, str]]
+    ) -> AsyncIterator[list[tuple[Conversation, "Words"]]]:
+        """The conversations that a page of keys is of, each with all that is kept of it, some at a time."""
+        names = dict.fromkeys(name for _, kind, name in page if kind in ("c", "q", "t"))
+        for some in batches(map(parse_conversation, names), _AT_ONCE):
+            yield list(zip(some, await self.words(some), strict=True))
+
+    async def words(self, conversations: Sequence[Conversation]) -> list["Words"]:
+        """All that is kept of each of these conversations, with its first `PAGE` turns."""
         shards: dict[str, list[Conversation]] = {}
         for conversation in conversations:
             shards.setdefault(self._keys.tag(conversation.place), []).append(conversation)
-        calls = [Call.of("words", list(self._lists(of_shard)), PAGE) for of_shard in shards.values()]
-        found: dict[str, Any] = {}
+        calls = [Call.of("words", list(self._held_by(of_shard)), PAGE) for of_shard in shards.values()]
+        found: dict[Conversation, Words] = {}
         for of_shard, answer in zip(shards.values(), await outcomes(self._client.start_all(calls)), strict=True):
             if isinstance(answer, Exception):
                 raise answer
-            found |= {conversation_id(c): words for c, words in zip(of_shard, answer, strict=True)}
-        return [found[conversation_id(conversation)] for conversation in conversations]
+            for conversation, (turns, mailbox, summary, reply) in zip(of_shard, answer, strict=True):
+                fields = dict(zip(reply[::2], reply[1::2], strict=True))
+                found[conversation] = Words(turns, mailbox, summary, fields)
+        return [found[conversation] for conversation in conversations]
 
     async def turns(self, conversation: Conversation, start: int) -> list[bytes]:
         """At most `PAGE` records of memory, from an index on."""
@@ -72,13 +95,13 @@ class Walk:
         records: list[bytes] = await self._client.ask("LRANGE", key, start, start + PAGE - 1, key=key)
         return records
 
-    def _lists(self, conversations: Iterable[Conversation]) -> Iterable[str]:
+    def _held_by(self, conversations: Iterable[Conversation]) -> Iterable[str]:
         for conversation in conversations:
-            for kind in ("t", "q", "r"):
+            for kind in ("t", "q", "c", "r"):
                 yield self._keys.conversation(kind, conversation)
 
 
-def batches(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
+def batches(items: Iterable[T], size: int) -> Iterable[list[T]]:
     """The items, at most `size` at a time."""
     left = iter(items)
     while batch := list(islice(left, size)):

@@ -12,6 +12,7 @@ from core.store.forget import Forget
 from core.store.scripts import ScriptName
 from core.store.store import Store, open_store
 from core.store.taking import READINGS, WIDEST_WINDOW
+from core.store.unread import Found, Unread
 from core.turns import Conversation, Part, Room, Turn
 from tests.core.store.events import CONVERSATION, ROOM, an_event, two_turns
 from tests.core.store.lossy import Lossy
@@ -417,6 +418,36 @@ async def test_an_event_that_nobody_can_read_is_set_aside_and_its_conversation_g
     assert caplog.text.count("cannot answer entry") == READINGS
     assert "set aside" in caplog.text
     assert "secret" not in caplog.text
+
+
+async def test_an_event_that_could_not_be_read_is_answered_once_it_can_be(hasty: Store) -> None:
+    await accept(hasty, an_event("one"), an_event("two"))
+    mailbox = hasty.client.keys.conversation("q", CONVERSATION)
+    record = await hasty.client.read(lambda redis: redis.lindex(mailbox, 0))
+    newer = bytes([record[0], record[1] + 1]) + record[2:]
+    await hasty.client.read(lambda redis: redis.lset(mailbox, 0, newer))
+    await answer(hasty)
+    unread = Unread(hasty.client, hasty.inbox)
+    found = await unread.look()
+    assert (found.readable, found.unreadable) == (0, 1)
+    assert "newer version" in found.why
+    assert await unread.retry() == 0
+    aside = hasty.client.keys.unreadable(CONVERSATION)
+    await hasty.client.read(lambda redis: redis.delete(aside))
+    await hasty.client.read(lambda redis: redis.xadd(aside, {"c": CONVERSATION.place, "e": record}))
+    assert (await unread.look()).readable == 1
+    assert await unread.retry() == 1
+    assert (await answer(hasty)).event.text == "one"
+    assert await unread.look() == Found(0, 0, "")
+
+
+async def test_persona_and_summary_that_cannot_be_read_hold_up_no_answer(store: Store) -> None:
+    keys = store.client.keys
+    for key, name in ((keys.place(CONVERSATION), "persona"), (keys.conversation("c", CONVERSATION), "summary")):
+        await store.client.ask("HSET", key, name, b"\xc1\x7f", key=key)
+    await accept(store, an_event("one"))
+    claim = await take(store)
+    assert (claim.persona, claim.summary) == (None, "")
 
 
 async def test_a_reply_to_an_event_that_nobody_can_read_is_given_up(hasty: Store) -> None:
