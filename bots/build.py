@@ -28,6 +28,7 @@ def store_settings(settings: Settings) -> StoreSettings:
         fsync=settings.redis.fsync,
         shards=settings.redis.shards,
         prefix=settings.redis.prefix,
+        encryption_keys=tuple(filter(None, settings.redis.encryption_keys.get_secret_value().split(","))),
         max_turns=settings.memory.max_turns,
         keep=timedelta(days=settings.memory.keep_days) if settings.memory.keep_days else None,
     )

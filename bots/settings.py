@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from core.errors import CoreError
+from core.store.sealing import decode_key
 
 PREFIX = "TRIALOGUE_"
 FILE_NAME = "trialogue.toml"
@@ -107,10 +108,17 @@ class Http(_Section):
     names: tuple[str, ...] = ()
 
 
+def _encryption_keys(keys: SecretStr) -> SecretStr:
+    for key in filter(None, keys.get_secret_value().split(",")):
+        decode_key(key)
+    return keys
+
+
 class Redis(_Section):
     url: Annotated[SecretStr, AfterValidator(_redis_url)] = SecretStr("embedded")
     fsync: Literal["always", "everysec"] = "always"
     shards: int = Field(16, ge=1, le=1024)
+    encryption_keys: Annotated[SecretStr, AfterValidator(_encryption_keys)] = NoSecret
     prefix: str = Field("", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
 
 

@@ -5,7 +5,7 @@ of turns. What is exported can be imported into any store, also one with other s
 that was exported twice is imported once.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -14,7 +14,7 @@ from core.store.aside import Aside
 from core.store.client import Client
 from core.store.forget import Person
 from core.store.inbox import StoreInbox
-from core.store.walk import PAGE, Seen, Walk, unseen
+from core.store.walk import PAGE, Seen, Walk, Words, unseen
 from core.turns import Conversation, Event, Turn
 
 FORMAT = 1
@@ -80,10 +80,9 @@ class Exporter:
 
     async def everything(self) -> AsyncIterator[Exported]:
         yield Export(FORMAT)
-        async for page in self._walk.conversations():
-            for conversation in page:
-                async for record in self._conversation(conversation):
-                    yield record
+        async for conversation, words in self._all():
+            async for record in self._conversation(conversation, words):
+                yield record
         async for places in self._walk.keys("p"):
             for _, _, place in places:
                 async for record in self._place(place):
@@ -94,7 +93,8 @@ class Exporter:
     async def conversation(self, conversation: Conversation) -> AsyncIterator[Exported]:
         """One conversation, with what is set for its place."""
         yield Export(FORMAT)
-        async for record in self._conversation(conversation):
+        [words] = await self._walk.words([conversation])
+        async for record in self._conversation(conversation, words):
             yield record
         async for record in self._place(conversation.place):
             yield record
@@ -104,17 +104,17 @@ class Exporter:
     async def person(self, person: Person) -> AsyncIterator[Exported]:
         """What a person said anywhere, and what was replied to it."""
         yield Export(FORMAT)
-        async for page in self._walk.conversations():
-            for conversation in page:
-                if conversation.platform == person.platform:
-                    events: set[str] = set()
-                    async for turn in self._turns(conversation):
-                        events |= person.events_in([turn])
-                        if turn.event in events:
-                            yield Said(conversation.place, conversation.thread, turn)
-                    async for event in self._waiting(conversation):
-                        if person.said(event):
-                            yield Waiting(event)
+        async for conversation, words in self._all():
+            if conversation.platform != person.platform or not words.may_name(person.id, self.client.records):
+                continue
+            events: set[str] = set()
+            async for turn in self._turns(conversation, words.turns):
+                events |= person.events_in([turn])
+                if turn.event in events:
+                    yield Said(conversation.place, conversation.thread, turn)
+            for event in self.client.records.events(words.mailbox, conversation):
+                if person.said(event):
+                    yield Waiting(event)
         async for record in self._aside(person.said):
             yield record
 
@@ -122,32 +122,29 @@ class Exporter:
     def _walk(self) -> Walk:
         return Walk(self.client, self.seen)
 
-    async def _conversation(self, conversation: Conversation) -> AsyncIterator[Exported]:
-        state = self.client.keys.conversation("c", conversation)
-        summary: bytes | None = await self.client.ask("HGET", state, "summary", key=state)
-        if text := self.client.records.text_if_readable(summary, conversation):
-            yield Summary(conversation.place, conversation.thread, text)
-        async for turn in self._turns(conversation):
+    async def _all(self) -> AsyncIterator[tuple[Conversation, Words]]:
+        async for page in self._walk.conversations():
+            for found in zip(page, await self._walk.words(page), strict=True):
+                yield found
+
+    async def _conversation(self, conversation: Conversation, words: Words) -> AsyncIterator[Exported]:
+        if summary := self.client.records.text_if_readable(words.summary, conversation):
+            yield Summary(conversation.place, conversation.thread, summary)
+        async for turn in self._turns(conversation, words.turns):
             yield Said(conversation.place, conversation.thread, turn)
-        async for event in self._waiting(conversation):
+        for event in self.client.records.events(words.mailbox, conversation):
             yield Waiting(event)
 
-    async def _turns(self, conversation: Conversation) -> AsyncIterator[Turn]:
-        """In order, each once, also when the oldest go meanwhile."""
+    async def _turns(self, conversation: Conversation, page: Sequence[bytes]) -> AsyncIterator[Turn]:
+        """In order, each once, also when the oldest go meanwhile. `page` is the first of it."""
         start, last = 0, 0
-        while page := await self._walk.turns(conversation, start):
+        while page:
             for turn in self.client.records.turns(page, conversation):
                 if turn.number > last:
                     last = turn.number
                     yield turn
-            start += PAGE
-
-    async def _waiting(self, conversation: Conversation) -> AsyncIterator[Event]:
-        mailbox = self.client.keys.conversation("q", conversation)
-        for event in self.client.records.events(
-            await self.client.ask("LRANGE", mailbox, 0, -1, key=mailbox), conversation
-        ):
-            yield event
+            start += len(page)
+            page = await self._walk.turns(conversation, start) if len(page) == PAGE else ()
 
     async def _place(self, place: str) -> AsyncIterator[Exported]:
         key = self.client.keys.place(Conversation(place))

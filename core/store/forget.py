@@ -96,6 +96,8 @@ class Forget:
         async for conversations in self._walk.conversations():
             ours = [conversation for conversation in conversations if conversation.platform == person.platform]
             for conversation, words in zip(ours, await self._walk.words(ours), strict=True):
+                if not words.may_name(person.id, self._records):
+                    continue
                 expelled = await self._expel_all(conversation, words, person)
                 if await self._blank(conversation, words.turns, person) or expelled:
                     found.add(conversation_id(conversation))

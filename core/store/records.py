@@ -128,6 +128,10 @@ class Records:
             log.error("%d records of %s cannot be read: %s", len(unreadable), of, unreadable[0])
         return found
 
+    def may_name(self, data: bytes, name: str) -> bool:
+        """Whether a record may have `name` in it; cheaper than to read it."""
+        return name.encode() in data or (data[:1] == _HEAD[:1] and data[1:2] >= b"\x80")
+
     def is_current(self, data: bytes) -> bool:
         """Whether this is how we would write it now."""
         if self._keyring is None:

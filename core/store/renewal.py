@@ -12,7 +12,7 @@ from typing import Literal
 from core.errors import StoreUnavailable
 from core.store.client import Client
 from core.store.records import Unreadable
-from core.store.walk import PAGE, Walk, Words, batches
+from core.store.walk import PAGE, Seen, Walk, Words, batches, unseen
 from core.turns import Conversation
 
 _SWAPPED_AT_ONCE = 50
@@ -48,7 +48,7 @@ class Renewal:
         for name, value in kept.items():
             since, _, record = value.partition(b" ")
             for _, _, new in self._swaps([(name, record)]):
-                await self._client.run("swap_fields", [key], name, value, since + b" " + new, commit=True)
+                await self._swap("swap_fields", key, [(name, value, since + b" " + new)])
 
     async def _conversations(self, some: Iterable[tuple[Conversation, Words]]) -> None:
         """At the same time: one disk sync does for all of them."""
@@ -97,6 +97,23 @@ class Renewal:
                     yield where, record, self._records.renew(record)
                 except Unreadable:
                     continue
+
+
+async def rotate(client: Client, seen: Seen = unseen) -> int:
+    """Write everything anew that the first key has not encrypted, and let go of the other keys: how many records.
+
+    All processes must have the first key already as their first. Raises `StoreUnavailable`.
+    """
+    assert client.keyring is not None, "there is a key"
+    renewal = Renewal(client, lambda data: not client.records.is_current(data))
+    async for page in Walk(client, seen).keys("c", "q", "t", "p"):
+        await renewal.apply(page)
+    await renewal.apply_beside()
+    _, *others = client.keyring.ids
+    sealed_by = client.keys.sealed_by
+    if others:
+        await client.ask("SREM", sealed_by, *others, key=sealed_by, commit=True)
+    return renewal.renewed
 
 
 def _is_record(field: bytes) -> bool:

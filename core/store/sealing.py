@@ -11,9 +11,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 _ID, _NONCE, _KEY = 4, 12, 32
 
 
@@ -30,9 +27,14 @@ class Keyring:
 
     def __init__(self, keys: Sequence[str]) -> None:
         """Raises `BadKey`."""
-        ciphers = [_decoded(key) for key in keys]
-        self._ciphers = {_id_of(key): AESGCM(key) for key in ciphers}
-        self._first = _id_of(ciphers[0])
+        # A start without keys need not pay for it.
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+        decoded = [decode_key(key) for key in keys]
+        self._ciphers = {_id_of(key): AESGCM(key) for key in decoded}
+        self._first = _id_of(decoded[0])
+        self._refusals = (InvalidTag, ValueError)
 
     @property
     def ids(self) -> list[str]:
@@ -50,7 +52,7 @@ class Keyring:
             raise CannotOpen(f"the key {name.hex()} is not among redis.encryption_keys")
         try:
             return cipher.decrypt(nonce, sealed[_ID + _NONCE :], name)
-        except (InvalidTag, ValueError):
+        except self._refusals:
             raise CannotOpen("it is damaged") from None
 
     def is_current(self, sealed: bytes) -> bool:
@@ -61,7 +63,8 @@ class Keyring:
         return f"Keyring({', '.join(self.ids)})"
 
 
-def _decoded(key: str) -> bytes:
+def decode_key(key: str) -> bytes:
+    """The bytes of a key. Raises `BadKey`."""
     try:
         decoded = base64.b64decode(key.strip().replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError):

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from core.store.client import Client
 from core.store.keys import parse_conversation
 from core.store.pipe import outcomes
+from core.store.records import Records
 from core.store.scripts import Call
 from core.turns import Conversation
 
@@ -24,7 +25,7 @@ Seen = Callable[[int], None]
 PAGE = 256
 """How many turns are read in one go."""
 
-_AT_ONCE = 16  # conversations read in one go: their pages fit into the client's memory, whatever they hold
+_AT_ONCE = 64  # conversations read in one go: their pages fit into the client's memory, whatever they hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,13 @@ class Words:
     mailbox: list[bytes] = field(repr=False)
     summary: bytes | None = field(repr=False)
     reply: dict[bytes, bytes] = field(repr=False)
+
+    def may_name(self, name: str, records: Records) -> bool:
+        """Whether any of it, or what comes after the first turns, may have `name` in it."""
+        if len(self.turns) == PAGE:
+            return True
+        every = (*self.turns, *self.mailbox, self.reply.get(b"event", b""))
+        return any(records.may_name(record, name) for record in every)
 
 
 def unseen(_keys: int) -> None:

@@ -1,10 +1,13 @@
 """Shortcuts through a turn for tests of the store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
+from core.errors import StoreUnavailable
 from core.store.claim import Claim
+from core.store.scripts import ScriptName
 from core.store.store import Store
 from core.turns import Event
 from tests.core.store.events import two_turns
@@ -21,6 +24,25 @@ async def eventually(look: Callable[[], Awaitable[T]]) -> T:
             if found := await look():
                 return found
             await asyncio.sleep(0.005)
+
+
+@contextmanager
+def ended_after(count: int, name: ScriptName, store: Store) -> Iterator[None]:
+    """As if the process ended after so many scripts of that name."""
+
+    async def run(called: ScriptName, keys: Sequence[str], *args: str | bytes | int, commit: bool = False) -> Any:
+        nonlocal count
+        count -= called == name
+        if count < 0:
+            raise StoreUnavailable("ended here")
+        return await original(called, keys, *args, commit=commit)
+
+    original = store.client.run
+    store.client.run = run  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        store.client.run = original  # type: ignore[method-assign]
 
 
 async def accept(store: Store, *events: Event) -> None:
