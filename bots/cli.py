@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bots import aside, build, disk, doctor, forget, keys, memory, wizard
+from bots import aside, backup, build, disk, doctor, forget, keys, memory, wizard
 from bots.app import Plan, run_until_signal
 from bots.errors import clear_errors
 from bots.role import Role
@@ -27,6 +27,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+memory.cli.command()(backup.backup)
 memory.cli.command()(forget.forget)
 memory.cli.command()(keys.rotate_keys)
 cli.add_typer(memory.cli, name="memory")

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,7 @@ async def _export(context: typer.Context, name: str | None, person: Person | Non
                 records = exporter.conversation(await find(store, name))
             else:
                 records = exporter.everything()
-            with output.open("wb") if output else sys.stdout.buffer as file:
+            with output.open("wb") if output else nullcontext(sys.stdout.buffer) as file:
                 async for record in records:
                     file.write(encode_line(record) + b"\n")
 

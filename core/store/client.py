@@ -95,6 +95,11 @@ class Client:
         """Whether the server is ours alone."""
         return self._embedded is not None
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the server has its files, if it is ours."""
+        return self._settings.data_dir / "redis" if self._embedded is not None else None
+
     def describe(self) -> str:
         """Where the store is, without any secret."""
         return f"redis in {self._settings.data_dir}" if self._embedded is not None else str(self._address)

@@ -20,8 +20,8 @@ async def rewrite(client: Client) -> None:
     try:
         async with asyncio.timeout(_SECONDS):
             while not await client.read(_begin):
-                await _idle(client)  # the one that is under way began before now
-            state = await _idle(client)
+                await idle(client)  # the one that is under way began before now
+            state = await idle(client)
     except TimeoutError:
         raise StoreUnavailable(f"{client.describe()} is still rewriting its append-only file") from None
     if state["aof_last_bgrewrite_status"] != "ok":
@@ -38,8 +38,9 @@ async def _begin(redis: Any) -> bool:
     return True
 
 
-async def _idle(client: Client) -> dict[str, Any]:
-    """What the server says of its files once it rewrites none. It does not tell when that is: we ask."""
+async def idle(client: Client) -> dict[str, Any]:
+    """What the server says of its files once it rewrites none. It does not tell when that is: we ask. Raises
+    `StoreUnavailable`."""
     while True:
         state: dict[str, Any] = await client.read(lambda redis: redis.info("persistence"))
         if not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]:

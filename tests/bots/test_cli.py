@@ -1,7 +1,6 @@
 """The command `trialogue` as a person runs it: a process of its own, with the embedded store."""
 
 import asyncio
-import base64
 import os
 import signal
 import sys
@@ -194,44 +193,6 @@ async def test_memory_is_listed_shown_and_forgotten(command: Command) -> None:
     assert await command.ends("memory", "forget", name, "--yes") == 0
     assert await command.ends("memory", "show") == 0
     assert name not in command.output
-
-
-async def test_memory_of_a_person_is_exported_forgotten_and_brought_back_into_another_store(
-    command: Command,
-) -> None:
-    process = await command.start("chat")
-    async with asyncio.timeout(SECONDS):
-        await process.communicate(b"hello\n/quit\n")
-    assert await command.ends("memory", "export", "--person", "terminal/local", "--output", "ann.jsonl") == 0
-    assert await command.ends("memory", "forget", "--person", "terminal/local", "--yes") == 0
-    assert "Forgotten: 1 conversation." in command.output
-    assert "was rewritten" in command.output
-    assert await command.ends("memory", "export") == 0
-    assert "hello" not in command.output
-    elsewhere = {"TRIALOGUE_REDIS__SHARDS": "3", "TRIALOGUE_REDIS__PREFIX": "new"}
-    assert await command.ends("memory", "import", "ann.jsonl", **elsewhere) == 0
-    assert await command.ends("memory", "export", **elsewhere) == 0
-    assert '"You said: hello"' in command.output
-    assert await command.ends("memory", "forget", "--person", "nobody", "--yes") == 2
-    assert await command.ends("memory", "forget", "--room", "a", "--all", "--yes") == 2
-
-
-async def test_memory_is_encrypted_with_a_key_and_not_opened_without(command: Command) -> None:
-    process = await command.start("chat")
-    async with asyncio.timeout(SECONDS):
-        await process.communicate(b"hello\n/quit\n")
-    assert await command.ends("memory", "rotate-keys") == 1
-    assert "openssl rand -base64 32" in command.output
-    assert await command.ends("memory", "rotate-keys", TRIALOGUE_REDIS__ENCRYPTION_KEYS="hunter2") == 1
-    assert "redis.encryption_keys" in command.output
-    assert "hunter2" not in command.output
-    keys = {"TRIALOGUE_REDIS__ENCRYPTION_KEYS": base64.b64encode(bytes(32)).decode()}
-    assert await command.ends("memory", "rotate-keys", **keys) == 0
-    assert "Encrypted anew: 2 records" in command.output
-    assert await command.ends("memory", "export") == 1
-    assert "is encrypted: set redis.encryption_keys" in command.output
-    assert await command.ends("memory", "export", **keys) == 0
-    assert '"You said: hello"' in command.output
 
 
 async def test_doctor_says_that_all_is_well_or_what_to_do(command: Command) -> None:

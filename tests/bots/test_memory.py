@@ -1,0 +1,94 @@
+"""`trialogue memory` as an operator types it, on an embedded store."""
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bots.cli import cli
+from core.store.client import StoreSettings
+from core.store.store import open_store
+from core.turns import Speaker
+from tests.core.store.events import CONVERSATION, an_event
+from tests.core.store.steps import accept, answer
+
+Ask = Callable[..., str]
+
+KEY = base64.b64encode(bytes(32)).decode()
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """What a command prints, with Ann's and Bob's conversation in the store; the exit code is asked for."""
+
+    def asked(*arguments: str, code: int = 0, **settings: str) -> str:
+        environment = {f"TRIALOGUE_{name}": value for name, value in settings.items()}
+        answer = CliRunner().invoke(cli, ["memory", *arguments], env=environment)
+        assert answer.exit_code == code, answer.output
+        return answer.output
+
+    async def fill() -> None:
+        async with open_store(StoreSettings(data_dir=tmp_path / "data")) as store:
+            for name in ("ann", "bob"):
+                await accept(store, replace(an_event(f"{name} asks"), speaker=Speaker(name), server="S1"))
+                await answer(store, f"{name} is told")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRIALOGUE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    asyncio.run(fill())
+    return asked
+
+
+def test_person_is_exported_forgotten_and_brought_back_into_a_store_with_other_shards(ask: Ask) -> None:
+    ask("export", "--person", "web/ann", "--output", "ann.jsonl")
+    said = ask("forget", "--person", "web/ann", "--yes")
+    assert "Forgotten: 1 conversation." in said
+    assert "was rewritten" in said
+    left = ask("export")
+    assert "ann" not in left
+    assert '"bob is told"' in left
+    elsewhere = {"REDIS__SHARDS": "3", "REDIS__PREFIX": "new"}
+    assert "Read: 3 lines." in ask("import", "ann.jsonl", **elsewhere)
+    brought = ask("export", **elsewhere)
+    assert '"ann is told"' in brought
+    assert "bob" not in brought
+
+
+@pytest.mark.parametrize(
+    "what", [(str(CONVERSATION),), ("--room", CONVERSATION.place), ("--server", "web/S1"), ("--all",)]
+)
+def test_forgotten_whole_it_is_not_listed(ask: Ask, what: tuple[str, ...]) -> None:
+    assert str(CONVERSATION) in ask("show")
+    assert "Forgotten: 1 conversation." in ask("forget", *what, "--yes")
+    assert "Nothing is remembered yet" in ask("show")
+
+
+def test_what_is_to_be_forgotten_must_be_one_thing_that_is_there(ask: Ask) -> None:
+    ask("forget", "--yes", code=2)
+    ask("forget", "--room", "a", "--all", "--yes", code=2)
+    ask("forget", "--person", "nobody", "--yes", code=2)
+    assert "there is no conversation" in ask("forget", "web/nowhere", "--yes", code=2)
+    assert "Aborted" in ask("forget", "--all", code=1)
+    assert str(CONVERSATION) in ask("show")
+
+
+def test_copy_is_a_store_of_its_own(ask: Ask) -> None:
+    ask("backup", "restored/redis")
+    assert "is there already" in ask("backup", "restored/redis", code=2)
+    ask("forget", "--all", "--yes")
+    assert str(CONVERSATION) in ask("show", DATA_DIR="restored")
+
+
+def test_store_is_encrypted_with_a_key_and_not_opened_without(ask: Ask) -> None:
+    assert "openssl rand -base64 32" in ask("rotate-keys", code=1)
+    refused = ask("rotate-keys", code=1, REDIS__ENCRYPTION_KEYS="hunter2")
+    assert "redis.encryption_keys" in refused
+    assert "hunter2" not in refused
+    assert "Encrypted anew: 4 records" in ask("rotate-keys", REDIS__ENCRYPTION_KEYS=KEY)
+    assert "is encrypted: set redis.encryption_keys" in ask("export", code=1)
+    assert '"ann is told"' in ask("export", REDIS__ENCRYPTION_KEYS=f"{KEY},{base64.b64encode(b'x' * 32).decode()}")
