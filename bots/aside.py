@@ -33,11 +33,16 @@ async def findings(store: Store) -> list[Finding]:
 def _unread(found: Found) -> list[Finding]:
     told = []
     if found.unreadable:
-        told.append(Finding(False, f"{found.unreadable} messages cannot be read and are kept: {found.why}"))
+        what = f"{_messages(found.unreadable)} that cannot be read, kept: {found.why}"
+        told.append(Finding(False, what))
     if found.readable:
-        what = f"{found.readable} messages could not be read, and can be now"
+        what = f"{_messages(found.readable)} that could not be read, and can be now"
         told.append(Finding(False, what, "trialogue retry --all"))
     return told
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
 
 
 def retry(

@@ -28,6 +28,8 @@ cli = typer.Typer(help="Show, export, import or forget what is remembered.", no_
 console = Console(highlight=False)
 progress_console = Console(stderr=True, highlight=False)
 
+_LATELY = 50  # the last turns may be forgotten ones
+
 PersonOption = Annotated[
     str | None, typer.Option(help="A person, as platform/id: discord/80351110224678912.", metavar="PLATFORM/ID")
 ]
@@ -69,7 +71,7 @@ async def _list(context: typer.Context) -> None:
     table = Table("conversation", "turns", "last", box=None)
     async with opened(context) as store:
         for conversation in {conversation: None async for conversation in store.memory.conversations()}:
-            if turns := await store.memory.turns(conversation, 1):
+            if turns := await store.memory.turns(conversation, _LATELY):
                 when = datetime.fromtimestamp(turns[-1].at, UTC)
                 table.add_row(str(conversation), str(turns[-1].number), f"{when:%Y-%m-%d %H:%M} UTC")
     console.print(table if table.row_count else "Nothing is remembered yet.")
@@ -79,7 +81,7 @@ async def _show(context: typer.Context, name: str, last: int) -> None:
     async with opened(context) as store:
         conversation = await find(store, name)
         for turn in await store.memory.turns(conversation, last):
-            who = turn.speaker.name or turn.speaker.id if turn.speaker else "bot"
+            who = f"{turn.speaker.name} {conversation.platform}/{turn.speaker.id}" if turn.speaker else "bot"
             console.print(f"[bold]{turn.number} {who}[/]" + (f" ({turn.cut})" if turn.cut else ""))
             console.print(turn.text, markup=False)
 

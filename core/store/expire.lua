@@ -1,9 +1,9 @@
--- Lets a conversation's first turns go, if they are still what the caller has seen; with the last one, all that is kept
--- of a conversation in which nothing waits. Answers 1: done, 0: its turns are others now (also when repeated).
+-- Lets a conversation's first turns go, if they are still what the caller has seen ('': none); with the last one, all
+-- that is kept of a conversation in which nothing waits. Answers 1: done, 0: its turns are others now.
 local conversation, mailbox, turns = KEYS[1], KEYS[2], KEYS[3]
 local first, count = ARGV[1], tonumber(ARGV[2])
 
-if redis.call('LINDEX', turns, 0) ~= first then
+if (redis.call('LINDEX', turns, 0) or '') ~= first then
   return 0
 end
 redis.call('LTRIM', turns, count, -1)

@@ -17,7 +17,7 @@ from core.store.aside import Aside
 from core.store.client import Client
 from core.store.inbox import StoreInbox
 from core.store.keys import conversation_id
-from core.store.records import Unreadable, forgotten
+from core.store.records import Unreadable, forgotten, is_forgotten
 from core.store.walk import PAGE, Seen, Walk, Words, batches, unseen
 from core.turns import Conversation, Event, Turn
 
@@ -101,6 +101,7 @@ class Forget:
                 expelled = await self._expel_all(conversation, words, person)
                 if await self._blank(conversation, words.turns, person) or expelled:
                     found.add(conversation_id(conversation))
+                    await self._drop_if_empty(conversation)
         await self._forget_beside(lambda _place: False, person.said, person.id)
         return len(found)
 
@@ -168,6 +169,18 @@ class Forget:
                 return True
             turns = await self._walk.turns(conversation, 0)
         raise StoreUnavailable(f"{conversation} changes all the time")
+
+    async def _drop_if_empty(self, conversation: Conversation) -> None:
+        """Where nothing of anybody is left, not even the conversation's name stays: it may be the person's."""
+        first, count = b"", 0
+        while page := await self._walk.turns(conversation, count):
+            first = first or page[0]
+            count += len(page)
+            turns = map(self._turn, page)
+            if not all(turn is not None and is_forgotten(turn) for turn in turns):
+                return
+        keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t")]
+        await self._client.run("expire", keys, first, count, commit=True)
 
     async def _turns_of(
         self, person: Person, conversation: Conversation, page: Sequence[bytes]

@@ -69,13 +69,15 @@ class Retention:
             await self._client.run("expire", keys, first, gone)
 
     async def _old_turns(self, conversation: Conversation, oldest: float) -> int:
-        """How many turns at the beginning are too old. One without a time is as old as the next that has one."""
-        old, index = 0, 0
+        """How many turns at the beginning are too old. One without a time is as old as the next that has one, and
+        an answer goes with its question: alone it would not say whose it is."""
+        old, index, event = 0, 0, ""
         while page := await self._walk.turns(conversation, index):
             for record in page:
                 index += 1
-                if self._is_old(record, oldest):
-                    old = index
+                turn = self._turn(record)
+                if self._is_old(record, oldest) or (turn is not None and turn.event == event != ""):
+                    old, event = index, turn.event if turn else ""
                 elif self._at(record):
                     return old
         return old
@@ -84,7 +86,11 @@ class Retention:
         return 0 < self._at(record) < oldest
 
     def _at(self, record: bytes) -> float:
+        turn = self._turn(record)
+        return 0.0 if turn is None else turn.at
+
+    def _turn(self, record: bytes) -> Turn | None:
         try:
-            return self._client.records.decode(Turn, record).at
+            return self._client.records.decode(Turn, record)
         except Unreadable:
-            return 0.0
+            return None

@@ -57,10 +57,11 @@ async def open_store(
         tasks.start(channels.run)
         ready = WorkQueue(client, "ready", tasks, stale_after=lease)
         control = Control(client, WorkQueue(client, "ctl", tasks, stale_after=STALE_AFTER))
-        claims = Claims(client, channels, ready, max_turns=settings.max_turns, lease=lease, beat_every=beat_every)
+        most = settings.max_turns + settings.max_turns % 2  # an answer goes with its question
+        claims = Claims(client, channels, ready, max_turns=most, lease=lease, beat_every=beat_every)
         fleet = StoreFleet(client, channels)
         inbox = StoreInbox(client, channels)
-        retention = Retention(client, Aside(client, inbox), keep=settings.keep, max_turns=settings.max_turns)
+        retention = Retention(client, Aside(client, inbox), keep=settings.keep, max_turns=most)
         upkeep = Upkeep(client, retention)
         async with fleet.listening:
             try:

@@ -84,6 +84,19 @@ def test_copy_is_a_store_of_its_own(ask: Ask) -> None:
     assert str(CONVERSATION) in ask("show", DATA_DIR="restored")
 
 
+def test_doctor_tells_of_messages_that_nobody_can_read(ask: Ask, tmp_path: Path) -> None:
+    async def lose() -> None:
+        async with open_store(StoreSettings(data_dir=tmp_path / "data")) as store:
+            stream = store.client.keys.unreadable(CONVERSATION)
+            await store.client.ask("XADD", stream, "*", "c", CONVERSATION.place, "e", b"\xc1\x7f", key=stream)
+
+    asyncio.run(lose())
+    answer = CliRunner().invoke(cli, ["doctor"], env={"TRIALOGUE_MODEL__NAME": "echo"})
+    assert answer.exit_code == 1
+    assert "1 message that cannot be read" in answer.output
+    assert "newer version" in answer.output
+
+
 def test_store_is_encrypted_with_a_key_and_not_opened_without(ask: Ask) -> None:
     assert "openssl rand -base64 32" in ask("rotate-keys", code=1)
     refused = ask("rotate-keys", code=1, REDIS__ENCRYPTION_KEYS="hunter2")

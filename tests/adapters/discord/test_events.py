@@ -51,6 +51,7 @@ def test_mention_in_a_channel_is_for_us() -> None:
     assert (found.conversation.place, found.conversation.thread) == (f"discord/{ME}/{CHANNEL}", "")
     assert found.room.address == {"channel": CHANNEL, "reply_to": MESSAGE}
     assert found.at == pytest.approx(1767574216.4, abs=1)
+    assert found.server == "1457468924290662599"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,7 @@ def test_forwarded_message_is_read() -> None:
 
 def test_command_takes_its_text_and_the_way_to_answer_it() -> None:
     found = command("command_persona")
+    assert found.server == "1457468924290662599"
     assert (found.kind, found.text) == ("persona", "a pirate")
     assert found.id == f"discord/{ME}/{CHANNEL}/1457536840281231550/command"
     assert found.conversation == heard("mention").conversation

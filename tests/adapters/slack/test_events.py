@@ -55,6 +55,7 @@ def test_mention_is_the_same_event_both_times_it_comes() -> None:
 
 
 def test_id_names_platform_account_channel_and_message() -> None:
+    assert taken("direct_message").server == "T0TRIALOGUE"
     assert taken("direct_message").id == "slack:T0TRIALOGUE-U0TRIALOGUE:D0ANN:1771442483.260129"
 
 

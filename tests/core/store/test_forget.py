@@ -55,6 +55,14 @@ async def test_of_a_person_everything_goes_and_of_others_nothing(store: Store) -
     assert await forget(store).person(ANN) == 0
 
 
+async def test_conversation_in_which_only_they_spoke_leaves_not_even_its_name(store: Store) -> None:
+    await accept(store, said("ann", "to the bot alone", ROOMS[0]), said("ann", "waits", ROOMS[1]))
+    await answer(store)
+    assert await forget(store).person(ANN) == 2
+    left: list[bytes] = await store.client.read(lambda redis: redis.keys("*"))
+    assert {store.client.keys.parse(key.decode())[0] for key in left if b"room" in key} == set()
+
+
 async def test_conversation_goes_on_where_it_was_after_turns_in_its_middle_were_forgotten(store: Store) -> None:
     await talk(store, ROOMS[0])
     await forget(store).person(ANN)

@@ -40,7 +40,7 @@ async def said(store: Store, where: Conversation, *days_ago: float) -> None:
     claim = await take(store)
     turns: list[Turn] = []
     for days in days_ago:
-        event = replace(claim.event, text=f"{days} days ago")
+        event = replace(claim.event, text=f"{days} days ago", id=f"{claim.event.id}/{days}")
         pair = two_turns(event, "yes", last=claim.last + len(turns))
         turns += [replace(turn, at=time.time() - days * DAY) for turn in pair]
     await store.claims.complete(claim, turns=turns, text="yes", window=1)
@@ -73,6 +73,18 @@ async def test_old_turns_of_a_lively_conversation_go_and_it_stays_as_it_is(store
     assert (await texts(store, PLACES[0]))[::2] == [f"{days} days ago" for days in (6, 5, 4, 3, 2, 1)]
     await said(store, PLACES[0], 0)
     assert [turn.number for turn in await store.memory.turns(PLACES[0], 2)] == [601, 602]
+
+
+async def test_answer_goes_with_its_question(store: Store) -> None:
+    await accept(store, an_event("asked before", conversation=PLACES[0]), an_event("new", conversation=PLACES[0]))
+    for at in (time.time() - WEEK.total_seconds() - 60, time.time()):
+        claim = await take(store)
+        asked, answered = two_turns(claim.event, "answered after", last=claim.last)
+        turns = [replace(asked, at=at), replace(answered, at=at + 120)]
+        await store.claims.complete(claim, turns=turns, text="", window=1)
+        await store.claims.delivered(claim)
+    await upkeep(store).once()
+    assert await texts(store, PLACES[0]) == ["new", "answered after"]
 
 
 async def test_what_waits_is_answered_after_all_before_it_has_gone(store: Store) -> None:
