@@ -1,8 +1,8 @@
 """Going through all that a store keeps, a little at a time: for what is asked so rarely that an index, which each
 turn would pay for, does not pay.
 
-A pass costs in proportion to what is kept (about a minute for a million conversations), never holds up the server
-for more than a page of keys, and holds no more than that. What is there all the while is met at least once.
+A pass costs in proportion to what is kept: some three minutes for a million conversations. It never holds up the
+server for more than a page of keys, and holds no more than that. What is there all the while is met at least once.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence

@@ -4,17 +4,20 @@ import asyncio
 import base64
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from bots.cli import cli
+from core.engine.scripted import ScriptedEngine
 from core.store.client import StoreSettings
 from core.store.store import open_store
 from core.turns import Speaker
-from tests.core.store.events import CONVERSATION, an_event
-from tests.core.store.steps import accept, answer
+from tests.core.store.events import CONVERSATION, an_event, two_turns
+from tests.core.store.steps import accept, answer, eventually, take
+from tests.running import running
 
 Ask = Callable[..., str]
 
@@ -82,6 +85,21 @@ def test_copy_is_a_store_of_its_own(ask: Ask) -> None:
     assert "is there already" in ask("backup", "restored/redis", code=2)
     ask("forget", "--all", "--yes")
     assert str(CONVERSATION) in ask("show", DATA_DIR="restored")
+
+
+async def test_bot_that_runs_lets_old_turns_go(store_settings: StoreSettings) -> None:
+    async with open_store(replace(store_settings, keep=timedelta(days=365))) as store:
+        await accept(store, an_event("long ago"))
+        claim = await take(store)
+        turns = [replace(turn, at=1_700_000_000.0) for turn in two_turns(claim.event, "yes", last=0)]
+        await store.claims.complete(claim, turns=turns, text="yes", window=1)
+        await store.claims.delivered(claim)
+        async with running(store=store, engine=ScriptedEngine()):
+
+            async def gone() -> bool:
+                return await store.memory.turns(CONVERSATION, 9) == []
+
+            assert await eventually(gone)
 
 
 def test_doctor_tells_of_messages_that_nobody_can_read(ask: Ask, tmp_path: Path) -> None:
