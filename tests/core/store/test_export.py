@@ -67,12 +67,17 @@ async def test_export_is_the_same_after_it_came_into_a_store_with_other_shards_t
 async def test_what_is_in_a_store_already_stays_and_what_is_newer_follows(store: Store, other: Store) -> None:
     await fill(store)
     await bring(other, await lines(store))
-    await Forget(other.client, other.inbox).person(Person("web", "p1"))
+    place = other.client.keys.place(PLACES[0])
+    await other.client.ask("HSET", place, "persona", other.client.records.encode_text("of its own"), key=place)
     await accept(store, an_event("newer", conversation=PLACES[0]))
     while (await answer(store)).event.text != "newer":
         pass
     await bring(other, await lines(store))
-    assert [turn.text for turn in await other.memory.turns(PLACES[0], 9)] == ["newer", "yes"]
+    assert [turn.number for turn in await other.memory.turns(PLACES[0], 9)] == list(range(1, 9))
+    assert (await other.memory.turns(PLACES[0], 2))[0].text == "newer"
+    await accept(other, an_event(conversation=PLACES[0]))
+    claims = [await take(other), await take(other)]
+    assert [claim.persona for claim in claims if claim.conversation == PLACES[0]] == ["of its own"]
 
 
 async def test_turns_keep_their_places_where_some_are_missing(store: Store, other: Store) -> None:
