@@ -34,7 +34,7 @@ def _unread(found: Found) -> list[Finding]:
     told = []
     if found.unreadable:
         what = f"{_messages(found.unreadable)} that cannot be read, kept: {found.why}"
-        told.append(Finding(False, what))
+        told.append(Finding(False, what, "Then: trialogue retry --all"))
     if found.readable:
         what = f"{_messages(found.readable)} that could not be read, and can be now"
         told.append(Finding(False, what, "trialogue retry --all"))

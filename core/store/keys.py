@@ -15,6 +15,9 @@ follows from a conversation's place alone: a place's persona and all conversatio
     {s}:v:<key>            string   what an adapter keeps; expires
     {s}:v:lease/<bot>      string   which process holds the bot's connection; expires
     {s}:v:aside            hash     events that were set aside, by id
+    {s}:v:upkeep/<version> string   there while no pass through the store is due; expires
+
+`schema` has three keys beside the shards.
 
 A store may have a prefix, which all its names begin with, those of its channels too: stores with other prefixes on
 the same server do not see each other.
