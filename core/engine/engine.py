@@ -73,10 +73,12 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a completion is for. Places are shared fairly between users, and then between their conversations."""
+    """Whom a completion is for. Places are shared fairly between users, and then between their conversations.
+    Where nobody waits for it, an engine with a line lets everybody else go first."""
 
     user: str = ""
     conversation: str = ""
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Completion(Protocol):
 
 
 NOBODY = Caller()
+IN_IDLE_TIME = Caller(waits=False)
 
 
 class Engine(Protocol):

@@ -6,7 +6,7 @@ conversation's sequences the one that came first. So of somebody with ten chats 
 everybody who waited by then had a turn, also where only one runs at a time. And nobody waits for ever: whoever
 comes, or was served, stands behind all others who have as many running.
 
-A caller without a name is a user of its own.
+A caller without a name is a user of its own. Whoever does not wait for what it asked comes after all who do.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,8 @@ from core.engine.sequence import Sequence
 
 _User = str | int
 _Conversation = tuple[_User, str]
-_Rank = tuple[int, int, int, int, int]  # running and since of the user, of the conversation; the sequence's number
+# Whether nobody waits for it; running and since of the user, of the conversation; the sequence's number.
+_Rank = tuple[bool, int, int, int, int, int]
 _FEW = 64
 
 
@@ -144,11 +145,13 @@ class Line:
         for number, conversation in self._of_user.get(user, {}).items():
             if number not in self._held:
                 share = self._conversations[conversation]
-                ranks.append((share.running, share.since, number))
+                idle = not self._waiting[number].caller.waits
+                ranks.append((idle, share.running, share.since, number))
         before = self._first.pop(user, None)
         if ranks:
             share = self._users[user]
-            self._first[user] = rank = (share.running, share.since, *min(ranks))
+            idle, running, since, number = min(ranks)
+            self._first[user] = rank = (idle, share.running, share.since, running, since, number)
             if rank != before:
                 heappush(self._ranks, (rank, user))
         if len(self._ranks) > 2 * len(self._first) + _FEW:

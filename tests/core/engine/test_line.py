@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.engine.engine import Caller, Params
+from core.engine.engine import IN_IDLE_TIME, Caller, Params
 from core.engine.line import Line
 from core.engine.sequence import Sequence
 
@@ -169,3 +169,9 @@ def test_a_long_life_leaves_nothing_behind() -> None:
             made.leave(again)
     assert len(made._ranks) < 200
     assert (len(made._users), len(made._conversations), len(made._of_user)) == (1, 1, 1)
+
+
+def test_what_nobody_waits_for_comes_after_all_who_wait() -> None:
+    idle = [Sequence(number, (1,), Params(), 1, IN_IDLE_TIME) for number in (1, 2)]
+    made = line(*idle, sequence(3, "ann", "a"), sequence(4, "ann", "b"), sequence(5))
+    assert order(made.copy()) == order(made) == [3, 5, 4, 1, 2]
