@@ -4,6 +4,8 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ConnectionError,  # noqa: A004 - redis-py's own
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
@@ -14,6 +16,16 @@ from core.store.durability import is_refusal
 REDIS_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError)
 # The asyncio cluster client raises the last two, and means nothing by them, while a slot moves.
 CLUSTER_ERRORS = (*REDIS_ERRORS, RedisClusterException, RuntimeError, AttributeError)
+
+
+# For the operator, beside the name that redis-py or the server has for it.
+_EXPLAINED: dict[str, str] = {
+    AuthenticationError.__name__: "it refuses the user or the password in redis.url",
+    AuthorizationError.__name__: "it refuses the user or the password in redis.url",
+    OutOfMemoryError.__name__: "its data has reached its maxmemory",
+    ReadOnlyError.__name__: "it is a replica and takes no writes",
+    "MISCONF": "it cannot write its data to disk: is that full?",
+}
 
 
 class NotCommitted(RedisError):
@@ -37,6 +49,7 @@ def kind_of(error: Exception) -> str:
     """redis-py has a class for most refusals. Others begin with a code in capitals; the rest may quote."""
     if isinstance(error, NotCommitted):
         return "did not bring it to disk, or to a replica, in time"
+    kind = type(error).__name__
     if isinstance(error, ResponseError) and (code := str(error).partition(" ")[0]).isupper():
-        return code
-    return type(error).__name__
+        kind = code
+    return f"{kind} ({_EXPLAINED[kind]})" if kind in _EXPLAINED else kind

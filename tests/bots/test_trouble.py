@@ -20,6 +20,7 @@ from core import notices
 from core.errors import StoreUnavailable
 from tests.bots.test_cli import SECONDS, Command, page
 from tests.core.engine.openai_server import OpenAIServer
+from tests.core.store.servers import RedisServer, free_port, installed
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.slack import FakeSlack
 from tests.fakes.telegram import FakeTelegram
@@ -226,6 +227,31 @@ async def test_doctor_asks_the_model_server_whether_it_answers(command: Command)
         assert any(row.startswith(f"ok model {server.model}") for row in rows(command.output)), command.output
     assert await command.ends("doctor", **settings) == 1
     assert any(row.startswith("no model") and "cannot be reached" in row for row in rows(command.output))
+
+
+async def test_redis_with_another_password_is_one_clear_error(command: Command) -> None:
+    with RedisServer(port=free_port(), options=("--requirepass", "right")) as server:
+        url = server.url.replace("//", f"//:{PRIVATE}@")
+        assert await command.ends("run", TRIALOGUE_REDIS__URL=url) == 1
+    told = "AuthenticationError (it refuses the user or the password in redis.url)"
+    assert " ".join(command.output.split()) == f"error: {server.url}: {told}"
+
+
+async def test_redis_that_is_too_old_is_one_clear_error_that_says_what_is_needed(command: Command) -> None:
+    with RedisServer(port=free_port(), fsync="everysec", program=installed("redis-server")) as server:
+        version = server.ask("INFO", "server")["redis_version"]
+        if version >= "7.2":
+            pytest.skip(f"the installed Redis is {version}: too new to be too old")
+        assert await command.ends("run", TRIALOGUE_REDIS__URL=server.url) == 1
+    (line,) = " ".join(command.output.split()).split("error: ")[1:]
+    assert line.startswith(f"{server.url} is version {version.rpartition('.')[0]}: 7.2 is needed, or from 6.2 on")
+
+
+async def test_store_with_another_number_of_shards_is_one_clear_error_that_says_which(command: Command) -> None:
+    assert await command.ends("memory", "show") == 0
+    assert await command.ends("run", TRIALOGUE_REDIS__SHARDS="8") == 1
+    assert " ".join(command.output.split()).endswith("that cannot change: set redis.shards = 16")
+    assert await command.ends("memory", "show") == 0
 
 
 @pytest.fixture
