@@ -41,7 +41,7 @@ def show(
     conversation: Annotated[str | None, typer.Argument(help="Its id; without one, all are listed.")] = None,
     last: Annotated[int, typer.Option(help="How many turns.", min=1)] = 20,
 ) -> None:
-    """List the conversations, or the last turns of one."""
+    """List the conversations, or the summary and the last turns of one."""
     run(_list(context) if conversation is None else _show(context, conversation, last))
 
 
@@ -80,6 +80,9 @@ async def _list(context: typer.Context) -> None:
 async def _show(context: typer.Context, name: str, last: int) -> None:
     async with opened(context) as store:
         conversation = await find(store, name)
+        if (summary := await store.memory.summary(conversation)).text:
+            console.print(f"[bold]summary of 1 to {summary.upto}[/]")
+            console.print(summary.text, markup=False)
         for turn in await store.memory.turns(conversation, last):
             who = f"{turn.speaker.name} {conversation.platform}/{turn.speaker.id}" if turn.speaker else "bot"
             console.print(f"[bold]{turn.number} {who}[/]" + (f" ({turn.cut})" if turn.cut else ""))

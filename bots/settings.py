@@ -152,6 +152,7 @@ class Model(_Section):
 
 class Memory(_Section):
     window: int = Field(2048, ge=128)
+    summaries: bool = False
     max_turns: int = Field(2000, ge=2)
     keep_days: int = Field(365, ge=0, le=36500)
 

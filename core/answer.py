@@ -36,12 +36,14 @@ class Answer:
     """Writes the reply to one claim and has it delivered.
 
     `seconds` bounds the wait for the model's first word, and then the writing. `task` is the task that runs it,
-    for whoever must cancel it when the lease is lost.
+    for whoever must cancel it when the lease is lost. `fold_up_to` is the turn up to which the conversation is to
+    be summarised afterwards, when it is time for that.
     """
 
     def __init__(self, claims: Claims, dialogue: Dialogue, claim: Claim, *, seconds: float) -> None:
         self.claim = claim
         self.task: asyncio.Task[None] | None = None
+        self.fold_up_to: int | None = None
         self._claims = claims
         self._dialogue = dialogue
         self._seconds = seconds
@@ -162,13 +164,16 @@ class Answer:
         asked, answered = map(self._counted, self._turns(draft.text, cut))
         answered = replace(answered, token_ids=draft.token_ids)
         start = asked.number if prompt.start is None else prompt.start
-        await self._claims.complete(claim, turns=(asked, answered), text=text, window=start)
+        summaries = claim.summaries.after_a_jump() if prompt.jumped else None
+        await self._claims.complete(claim, turns=(asked, answered), text=text, window=start, summaries=summaries)
         self._reply.finish(text)
+        window = [turn for turn in claim.window if turn.number >= start]
+        self.fold_up_to = self._dialogue.due(window, claim.summaries, used=prompt.tokens + answered.count)
 
     def _prompt(self, within: int | None = None) -> Prompt:
         claim = self.claim
         return self._dialogue.prompt(
-            claim.event, claim.window, persona=claim.persona, summary=claim.summary, within=within
+            claim.event, claim.window, persona=claim.persona, summaries=claim.summaries, within=within
         )
 
     async def _generate(self, prompt: Prompt, draft: "_Written") -> Cut:

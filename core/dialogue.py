@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from core import notices
-from core.engine.engine import Caller, Completion, Engine, Message, Params
+from core.engine.engine import IN_IDLE_TIME, Caller, Completion, Engine, Message, Params
+from core.errors import PromptTooLong
 from core.prompt import Prompt, build
+from core.summary import NO_SUMMARIES, Summaries, due, longest, request, whole_sentences
 from core.turns import Event, Turn
 
 DEFAULT_PERSONA = "You are a helpful AI assistant named Trialogue."
@@ -16,12 +18,14 @@ DEFAULT_PERSONA = "You are a helpful AI assistant named Trialogue."
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueSettings:
     """`window` is the most tokens that a prompt may take; the model's context bounds it as well. `tell_time` puts
-    date and time (UTC) at the end of each prompt."""
+    date and time (UTC) at the end of each prompt. With `summaries` older turns are folded into a summary before
+    the window loses them, and prompts have it."""
 
     name: str = "Trialogue"
     persona: str = DEFAULT_PERSONA
     window: int = 2048
     tell_time: bool = False
+    summaries: bool = False
     params: Params = field(default_factory=Params)
 
 
@@ -51,7 +55,7 @@ class Dialogue:
         window: Sequence[Turn],
         *,
         persona: str | None,
-        summary: str = "",
+        summaries: Summaries = NO_SUMMARIES,
         within: int | None = None,
     ) -> Prompt:
         """What the engine is asked to answer `event`, in at most `within` tokens where that is given. Raises
@@ -61,7 +65,7 @@ class Dialogue:
             window,
             event.text,
             persona=self._settings.persona if persona is None else persona,
-            summary=summary,
+            summaries=summaries if self._settings.summaries else NO_SUMMARIES,
             now=now,
             count=self._engine.count,
             budget=self._budget if within is None else min(self._budget, within),
@@ -79,6 +83,35 @@ class Dialogue:
             messages = (*messages, Message("assistant", so_far))
             most -= self.count("assistant", so_far)
         return self._engine.generate(messages, replace(params, max_tokens=max(1, most)), prompt.caller)
+
+    def due(self, window: Sequence[Turn], summaries: Summaries, *, used: int) -> int | None:
+        """Up to which turn a summary is to be written now; `None`: to none. `used` are the tokens of the next
+        prompt so far, with the turns of `window`."""
+        if not self._settings.summaries:
+            return None
+        return due(window, summaries, used=used, budget=self._budget)
+
+    async def summarise(self, before: str, turns: Sequence[Turn]) -> str:
+        """The summary of what the summary `before` tells and of the turns after it; empty when there is none to
+        be had. Whoever is answered goes first. Raises `Overloaded` and `EngineError`."""
+        most = longest(self._budget)
+        room = self._engine.context - most
+        try:
+            return await self._summarise(before, turns, most, room)
+        except PromptTooLong:  # by a server's own count
+            return await self._summarise(before, turns, most, room // 2)
+
+    async def _summarise(self, before: str, turns: Sequence[Turn], most: int, room: int) -> str:
+        name, count = self._settings.name, self._engine.count
+        messages = request(before, turns, name=name, words=most // 2, count=count, room=room)
+        if messages is None:
+            return ""
+        params = replace(self._settings.params, max_tokens=most)
+        text, finish = "", ""
+        async with self._engine.generate(messages, params, IN_IDLE_TIME) as deltas:
+            async for delta in deltas:
+                text, finish = text + delta.text, delta.finish
+        return whole_sentences(text).strip() if finish == "length" else text.strip()
 
     def notice(self, event: Event) -> str:
         """What we say ourselves to whatever is not for the model."""

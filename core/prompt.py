@@ -3,32 +3,35 @@
 The order is what keeps the prompt's beginning the same from turn to turn, so that a cache of its prefix holds:
 persona and summary first, then the window, then the new message, and what changes by itself (the time) last.
 For the same reason the window's start does not creep. It stays where it is until the budget is passed; then it
-jumps, so far that about 60 % of the budget is used, and the next jump is many turns away.
+jumps, so far that about 60 % of the budget is used, and the next jump is many turns away. Only then the summary
+changes, to one that was written before: the window begins where that ends, unless too much was said since. Where
+none was, the turns that are jumped over are in no prompt until one is.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from core.engine.engine import NOBODY, Caller, Message
 from core.errors import PromptTooLong
+from core.summary import AFTER_A_JUMP, NO_SUMMARIES, Count, Summaries
 from core.turns import Turn
 
-_AFTER_A_JUMP = 0.6
+_WITHOUT_A_GAP = 0.75  # of the budget: the most that a prompt takes after a jump, so that no turn is left out
 _SILENCE = "…"  # an answer stopped before its first word: chat templates demand that roles take turns
-
-Count = Callable[[Sequence[Message]], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What an engine is asked. `start` is the number of the first turn in it: where the window starts now, and
     `None` when there is no earlier turn in it. `tokens` is its exact length by the engine's own count, and
-    `caller` is whom the answer is for."""
+    `caller` is whom the answer is for. `jumped`: the newest summary is shown from this prompt on."""
 
     messages: tuple[Message, ...]
     start: int | None
     tokens: int
     caller: Caller = NOBODY
+    jumped: bool = False
 
 
 def build(
@@ -36,29 +39,39 @@ def build(
     text: str,
     *,
     persona: str,
-    summary: str = "",
+    summaries: Summaries = NO_SUMMARIES,
     now: str = "",
     count: Count,
     budget: int,
 ) -> Prompt:
     """The prompt for `text` after the turns of `window`, at most `budget` tokens by `count`.
 
-    Raises `PromptTooLong` when `text` does not fit even with no earlier turn.
+    A summary for which there is no room beside `text` is left out. Raises `PromptTooLong` when `text` does not fit
+    even alone.
     """
+    shown, newest = summaries.shown, summaries.newest
+    window = [turn for turn in window if turn.number > shown.upto]
 
-    def attempt(first: int) -> Prompt:
+    def attempt(first: int, summary: str, *, jumped: bool = False) -> Prompt:
         messages = _messages(window[first:], text, persona=persona, summary=summary, now=now)
         start = window[first].number if first < len(window) else None
-        return Prompt(messages, start, count(messages))
+        return Prompt(messages, start, count(messages), jumped=jumped)
 
     starts = _starts(window)
-    whole = attempt(starts[0])
+    whole = attempt(starts[0], shown.text)
     if whole.tokens <= budget:
         return whole
-    bare = attempt(len(window))
+    starts = [first for first in starts if first == len(window) or window[first].number > newest.upto]
+    jump = partial(attempt, summary=newest.text, jumped=newest is not shown)
+    bare = jump(len(window))
+    if bare.tokens > budget:
+        jump = partial(attempt, summary="")
+        bare = jump(len(window))
+    elif newest is not shown and (next_ := jump(starts[0])).tokens <= budget * _WITHOUT_A_GAP:
+        return next_
     if bare.tokens > budget:
         raise PromptTooLong(f"the message takes {bare.tokens} tokens, and {budget} fit")
-    return _jump(attempt, starts, max(int(budget * _AFTER_A_JUMP), bare.tokens))
+    return _jump(jump, starts, max(int(budget * AFTER_A_JUMP), bare.tokens))
 
 
 def _jump(attempt: Callable[[int], Prompt], starts: Sequence[int], target: int) -> Prompt:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from core.answer import Answer, Deliver
 from core.dialogue import Dialogue
 from core.errors import CoreError, LeaseLost, Overloaded, Refused, StoreUnavailable
+from core.folding import Folding
 from core.reply import Notice
 from core.store.aside import Aside
 from core.store.claim import Claim
@@ -70,6 +71,7 @@ class Worker:
         self._deliver = deliver
         self._settings = settings
         self._aside = Aside(store.client, store.inbox)
+        self._folding = Folding(store.folds, dialogue, seconds=settings.turn_seconds)
         self._running: dict[Claim, Answer] = {}
         self._saying: Counter[str] = Counter()
         self._changed = asyncio.Event()
@@ -83,6 +85,7 @@ class Worker:
             group.create_task(self._beat_for_ever(), name="beat")
             group.create_task(self._watch_stops(), name="stops")
             group.create_task(self._control_for_ever(group), name="control")
+            group.create_task(self._folding.run(), name="summaries")
 
     async def drain(self, within: float, *, patience: float = 0.0) -> None:
         """Claim nothing more, and wait until nothing runs here any more.
@@ -94,6 +97,7 @@ class Worker:
         """
         self._draining.set()
         self._changed.set()
+        self._folding.stop()
         await self._leave_fleet()  # first: of two workers that are stopped together none may count on the other
         with suppress(TimeoutError):  # what is given back must not come to us again
             async with asyncio.timeout(self._settings.take_seconds + _ANSWER_SECONDS):
@@ -158,6 +162,7 @@ class Worker:
             if self._draining.is_set() and not claim.parts:
                 await self._hand_back(claim)  # better answered later than cut short now
                 continue
+            self._folding.pause()
             self._running[claim] = answer = Answer(
                 self._store.claims, self._dialogue, claim, seconds=self._settings.turn_seconds
             )
@@ -178,6 +183,8 @@ class Worker:
                 await self._hand_back(claim)  # its adapter has ended meanwhile
             elif not await answer.run(deliver):
                 await self._hand_back(claim)
+            elif answer.fold_up_to is not None:
+                self._folding.want(claim.conversation, answer.fold_up_to)
         except* LeaseLost:
             log.warning("lost the lease: %s", claim.event.id)
         except* _AWAY as failures:
@@ -189,6 +196,8 @@ class Worker:
         finally:
             self._running.pop(claim, None)
             self._changed.set()
+            if not self._running:
+                self._folding.resume()
 
     async def _is_hopeless(self, claim: Claim) -> bool:
         """Whether it was tried often enough, by workers that could not say how that ended."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from core.store.keys import parse_conversation
 from core.store.records import Records, ShowingRecord
 from core.store.streams import Entry
+from core.summary import Summaries
 from core.turns import Conversation, Event, Part, Turn
 
 Phase = Literal["answering", "delivering"]
@@ -35,7 +36,7 @@ class Claim:
     window: list[Turn]
     last: int
     persona: str | None = field(repr=False)
-    summary: str = field(repr=False)
+    summaries: Summaries
     text: str = field(repr=False)
     stopped: bool
     tries: int
@@ -64,7 +65,7 @@ def read_claim(records: Records, entry: Entry, token: str, answer: Sequence[Any]
         window=records.turns(window, conversation),
         last=last,
         persona=records.text_if_readable(persona, conversation),
-        summary=records.text_if_readable(summary, conversation) or "",
+        summaries=records.summaries(summary, conversation),
         text=records.decode_text(text) if text else "",
         stopped=bool(stopped),
         tries=tries,

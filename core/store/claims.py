@@ -28,6 +28,7 @@ from core.store.records import ShowingRecord
 from core.store.scripts import Call
 from core.store.streams import WorkQueue
 from core.store.taking import Taker
+from core.summary import Summaries
 from core.turns import Conversation, Part, Turn
 
 log = logging.getLogger(__name__)
@@ -163,13 +164,15 @@ class Claims:
         text: str,
         window: int | None,
         persona: str | None = None,
+        summaries: Summaries | None = None,
         clear: bool = False,
     ) -> None:
         """One atomic step, on disk when it returns: the event is answered, and its reply only to be delivered.
 
         Appends `turns`, whose numbers must follow `claim.last`, and stores the number of the turn where the window
         starts (`None`: unknown). Before that, `clear` forgets what is remembered. `persona` is set for the place
-        ("": the default one; `None`: as it was). `text` is kept for whoever delivers. Lease and entry stay ours.
+        ("": the default one; `None`: as it was). `summaries` take the place of the claim's, unless those were
+        forgotten meanwhile. `text` is kept for whoever delivers. Lease and entry stay ours.
 
         Raises `LeaseLost` and `StoreUnavailable`.
         """
@@ -181,6 +184,7 @@ class Claims:
             *(claim.token, claim.fence, self._lease_ms, claim.number, claim.last),
             *(self._records.encode_text(text), "" if window is None else window, self._max_turns, int(clear)),
             *(int(persona is not None), self._records.encode_text(persona) if persona else "", claim.event.server),
+            b"" if summaries is None else self._records.encode(summaries),
             *map(self._records.encode, turns),
             commit=True,
         )
@@ -191,6 +195,7 @@ class Claims:
         claim.deadline = started + self.lease
         claim.phase, claim.text, claim.last, claim.tries = "delivering", text, claim.last + len(turns), 1
         claim.window = [*([] if clear else claim.window), *turns]
+        claim.summaries = Summaries() if clear else summaries or claim.summaries
 
     async def delivered(self, claim: Claim, *, instead: Turn | None = None) -> None:
         """The reply is in the room, or never will be: end the activation, and begin the next one if mail waits.

@@ -3,7 +3,7 @@
 local conversation, mailbox, turns, reply, place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, fence, lease, number, last = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local text, window, most, clear = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
-local sets_persona, persona, server, first_turn = ARGV[10], ARGV[11], ARGV[12], 13
+local sets_persona, persona, server, summary, first_turn = ARGV[10], ARGV[11], ARGV[12], ARGV[13], 14
 
 local state = redis.call('HMGET', conversation, 'own', 'fence', 'phase', 'done', 'last')
 if state[1] ~= token or state[2] ~= fence then
@@ -21,7 +21,10 @@ end
 
 if clear == '1' then
   redis.call('DEL', turns)
-  redis.call('HDEL', conversation, 'summary')
+  redis.call('HDEL', conversation, 'summary', 'fold', 'fold.until')
+end
+if summary ~= '' and redis.call('HEXISTS', conversation, 'summary') == 1 then
+  redis.call('HSET', conversation, 'summary', summary)
 end
 local count = #ARGV - first_turn + 1
 for i = first_turn, #ARGV do

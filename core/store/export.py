@@ -39,11 +39,12 @@ class Said(_Record, frozen=True):
 
 
 class Summary(_Record, frozen=True):
-    """What a conversation's older turns came to."""
+    """What a conversation's older turns came to, up to the number `upto`."""
 
     place: str
     thread: str
     text: str
+    upto: int = 0
 
 
 class Place(_Record, frozen=True):
@@ -128,8 +129,8 @@ class Exporter:
                 yield found
 
     async def _conversation(self, conversation: Conversation, words: Words) -> AsyncIterator[Exported]:
-        if summary := self.client.records.text_if_readable(words.summary, conversation):
-            yield Summary(conversation.place, conversation.thread, summary)
+        if (newest := self.client.records.summaries(words.summary, conversation).newest).text:
+            yield Summary(conversation.place, conversation.thread, newest.text, newest.upto)
         async for turn in self._turns(conversation, words.turns):
             yield Said(conversation.place, conversation.thread, turn)
         for event in self.client.records.events(words.mailbox, conversation):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from core import summary
 from core.errors import CoreError, StoreUnavailable
 from core.store.aside import Aside
 from core.store.client import Client
@@ -68,8 +69,10 @@ class Importer:
             case Export(format=kind):
                 if kind > FORMAT:
                     raise NoExport(f"the export has the form {kind}, and this program knows {FORMAT}")
-            case Summary(place=place, thread=thread, text=text):
-                await self._set(self._keys.conversation("c", Conversation(place, thread)), summary=text)
+            case Summary(place=place, thread=thread, text=text, upto=upto):
+                key = self._keys.conversation("c", Conversation(place, thread))
+                summaries = self._records.encode(summary.Summaries(summary.Summary(text, upto)))
+                await self._client.ask("HSETNX", key, "summary", summaries, key=key, commit=True)
             case Place(place=place, persona=persona, server=server):
                 key = self._keys.place(Conversation(place))
                 await self._set(key, persona=persona)

@@ -3,7 +3,8 @@
 All keys of a shard share one hash tag, so that a step may touch them in one script, also on a cluster. The shard
 follows from a conversation's place alone: a place's persona and all conversations in it lie together.
 
-    {s}:c:<conversation>   hash     the ready entry, lease, fence, phase, counts, window start, stop mark, summary
+    {s}:c:<conversation>   hash     the ready entry, lease, fence, phase, counts, window start, stop mark, the
+                                    summaries as one record, and who is writing one
     {s}:q:<conversation>   list     mailbox: accepted events not yet answered
     {s}:t:<conversation>   list     memory: one record a turn; the last one's number is in the hash
     {s}:r:<conversation>   hash     the reply under way: its parts, and the final text while it is delivered

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from core.store.client import Client
 from core.store.walk import Walk
+from core.summary import Summary
 from core.turns import Conversation, Turn
 
 
@@ -19,6 +20,12 @@ class Memory:
         key = self._keys.conversation("t", conversation)
         records: list[bytes] = await self._client.ask("LRANGE", key, -last, -1, key=key)
         return self._client.records.turns(records, conversation)
+
+    async def summary(self, conversation: Conversation) -> Summary:
+        """The newest summary, also one that no prompt has yet; an empty one where there is none."""
+        key = self._keys.conversation("c", conversation)
+        record: bytes | None = await self._client.ask("HGET", key, "summary", key=key)
+        return self._client.records.summaries(record, conversation).newest
 
     async def conversations(self) -> AsyncIterator[Conversation]:
         """Every conversation of which something is remembered, in no order. One may come again."""

@@ -17,6 +17,7 @@ import msgspec
 
 from core.errors import StoreUnavailable
 from core.store.sealing import CannotOpen, Keyring
+from core.summary import NO_SUMMARIES, Summaries
 from core.turns import Conversation, Event, Part, Shown, Turn
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class AsideRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Event, Turn, ShowingRecord, AsideRecord)
+    kind: msgspec.msgpack.Decoder(kind) for kind in (Event, Turn, ShowingRecord, AsideRecord, Summaries)
 }
 _pauses = msgspec.msgpack.Decoder(tuple[str, float])
 
@@ -76,7 +77,7 @@ class Records:
     def __init__(self, keyring: Keyring | None = None) -> None:
         self._keyring = keyring
 
-    def encode(self, record: Event | Turn | ShowingRecord | AsideRecord) -> bytes:
+    def encode(self, record: Event | Turn | ShowingRecord | AsideRecord | Summaries) -> bytes:
         return self._wrap(encode_plain(_bare(record)))
 
     def decode(self, kind: type[T], data: bytes) -> T:
@@ -106,6 +107,12 @@ class Records:
         except Unreadable as exc:
             log.error("a text of %s is left out: %s", of, exc)  # noqa: TRY400 - the trace has nothing more
             return None
+
+    def summaries(self, data: bytes | None, of: Conversation) -> Summaries:
+        """Those of one conversation, which it can do without: as for `text_if_readable`."""
+        for summaries in self._readable(Summaries, [data] if data else [], of):
+            return summaries
+        return NO_SUMMARIES
 
     def turns(self, records: Iterable[bytes], of: Conversation) -> list[Turn]:
         """Turns of one conversation, without those that were forgotten. What cannot be read is left out, and the

@@ -11,8 +11,8 @@ from core.store.durability import Command
 
 ScriptName = Literal[
     "accept", "ages", "aside", "beat", "blame", "claim", "complete", "control", "delivered", "done", "expel",
-    "expire", "fleet", "forget", "import", "lease", "pause", "put_back", "release", "showing", "shown", "stale",
-    "stop", "swap", "swap_fields", "turns", "unreadable", "words",
+    "expire", "fleet", "fold", "folded", "forget", "import", "keep_fold", "lease", "pause", "put_back",
+    "release", "showing", "shown", "stale", "stop", "swap", "swap_fields", "turns", "unreadable", "words",
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from core.store.claims import Claims
 from core.store.client import Client, StoreSettings, open_client
 from core.store.control import STALE_AFTER, Control
 from core.store.fleet import StoreFleet
+from core.store.folds import Folds
 from core.store.inbox import StoreInbox
 from core.store.memory import Memory
 from core.store.retention import Retention
@@ -24,11 +25,12 @@ _LEAVE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What `open_store` yields. `inbox` is for adapters, `claims`, `control` and `fleet` are for workers, and
-    `upkeep` must run in some process."""
+    """What `open_store` yields. `inbox` is for adapters, `claims`, `folds`, `control` and `fleet` are for
+    workers, and `upkeep` must run in some process."""
 
     inbox: StoreInbox
     claims: Claims
+    folds: Folds
     control: Control
     memory: Memory
     fleet: StoreFleet
@@ -59,13 +61,14 @@ async def open_store(
         control = Control(client, WorkQueue(client, "ctl", tasks, stale_after=STALE_AFTER))
         most = settings.max_turns + settings.max_turns % 2  # an answer goes with its question
         claims = Claims(client, channels, ready, max_turns=most, lease=lease, beat_every=beat_every)
+        folds = Folds(client, lease=lease, beat_every=beat_every)
         fleet = StoreFleet(client, channels)
         inbox = StoreInbox(client, channels)
         retention = Retention(client, Aside(client, inbox), keep=settings.keep, max_turns=most)
         upkeep = Upkeep(client, retention)
         async with fleet.listening:
             try:
-                yield Store(inbox, claims, control, Memory(client), fleet, upkeep, client)
+                yield Store(inbox, claims, folds, control, Memory(client), fleet, upkeep, client)
             finally:
                 with suppress(StoreUnavailable, TimeoutError):
                     async with asyncio.timeout(_LEAVE_SECONDS):

@@ -13,7 +13,10 @@ import pytest
 
 from bots.settings import COMMON_NAMES, PREFIX
 from core import notices
+from core.store.client import StoreSettings
 from core.store.embedded import embedded
+from core.store.folds import Fold
+from core.store.store import open_store
 from tests.adapters.web.tab import Tab
 from tests.core.store.servers import end_leases
 
@@ -190,9 +193,21 @@ async def test_memory_is_listed_shown_and_forgotten(command: Command) -> None:
     name = next(word for word in command.output.split() if word.startswith("terminal/"))
     assert await command.ends("memory", "show", name) == 0
     assert "You said: hello" in command.output
+    await summarise(command, "Somebody says hello [and] is greeted.")
+    assert await command.ends("memory", "show", name) == 0
+    assert "summary of 1 to 2\nSomebody says hello [and] is greeted.\n" in command.output
     assert await command.ends("memory", "forget", name, "--yes") == 0
     assert await command.ends("memory", "show") == 0
     assert name not in command.output
+
+
+async def summarise(command: Command, text: str) -> None:
+    """As a worker does it with the one conversation that there is."""
+    async with open_store(StoreSettings(data_dir=command.folder / "data")) as store:
+        [conversation] = [each async for each in store.memory.conversations()]
+        fold = await store.folds.take(conversation, 2)
+        assert isinstance(fold, Fold)
+        assert await store.folds.write(fold, text)
 
 
 async def test_doctor_says_that_all_is_well_or_what_to_do(command: Command) -> None:

@@ -1,6 +1,4 @@
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -20,10 +18,3 @@ def tiny() -> Loaded:
 async def openai_server() -> AsyncIterator[OpenAIServer]:
     async with OpenAIServer.serve() as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the bundled model is converted to, once for all tests: whichever process comes second waits for it."""
-    folder = tmp_path_factory.getbasetemp()
-    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "models"

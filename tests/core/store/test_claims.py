@@ -13,6 +13,7 @@ from core.store.scripts import ScriptName
 from core.store.store import Store, open_store
 from core.store.taking import READINGS, WIDEST_WINDOW
 from core.store.unread import Found, Unread
+from core.summary import Summaries
 from core.turns import Conversation, Part, Room, Turn
 from tests.core.store.events import CONVERSATION, ROOM, an_event, two_turns
 from tests.core.store.lossy import Lossy
@@ -447,7 +448,7 @@ async def test_persona_and_summary_that_cannot_be_read_hold_up_no_answer(store: 
         await store.client.ask("HSET", key, name, b"\xc1\x7f", key=key)
     await accept(store, an_event("one"))
     claim = await take(store)
-    assert (claim.persona, claim.summary) == (None, "")
+    assert (claim.persona, claim.summaries) == (None, Summaries())
 
 
 async def test_a_reply_to_an_event_that_nobody_can_read_is_given_up(hasty: Store) -> None:

@@ -11,6 +11,7 @@ from core.store.export import Exporter
 from core.store.forget import Forget, Person
 from core.store.importing import Importer, NoExport, encode_line
 from core.store.store import Store, open_store
+from core.summary import Summaries, Summary
 from core.turns import Conversation, Event, Room, Speaker
 from tests.core.store.events import ROOM, an_event
 from tests.core.store.steps import accept, answer, take
@@ -43,7 +44,7 @@ async def fill(store: Store) -> None:
             await accept(store, replace(an_event(f"{number} in {place}", conversation=place), server="S"))
             await answer(store, f"answer {number}")
     state = store.client.keys.conversation("c", PLACES[0])
-    summary = store.client.records.encode_text("what was said before")
+    summary = store.client.records.encode(Summaries(Summary("what was said before", 2)))
     await store.client.ask("HSET", state, "summary", summary, key=state)
     await accept(store, an_event("waits", conversation=PLACES[1]))
     await Aside(store.client, store.inbox).put(an_event("was set aside", conversation=PLACES[2]), 3)

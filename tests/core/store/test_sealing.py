@@ -21,6 +21,7 @@ from core.store.records import Records, Unreadable
 from core.store.renewal import rotate
 from core.store.sealing import BadKey, CannotOpen, Keyring
 from core.store.store import Store, open_store
+from core.summary import Summaries, Summary
 from core.turns import Conversation, Event, Kind, Speaker, Turn
 from tests.core.store.events import CONVERSATION, ROOM, an_event
 from tests.core.store.servers import RedisServer
@@ -59,7 +60,8 @@ async def say_everything(store: Store) -> None:
     await store.claims.complete(claim, turns=(), text="aye", window=1, persona="a pirate")
     await store.claims.delivered(claim)
     state = store.client.keys.conversation("c", CONVERSATION)
-    await store.client.ask("HSET", state, "summary", store.client.records.encode_text("in short"), key=state)
+    summaries = store.client.records.encode(Summaries(Summary("in short", 2)))
+    await store.client.ask("HSET", state, "summary", summaries, key=state)
     await accept(store, said("waits here"), said("waits here too"), said("greets", "start"))
     claim = await take(store)
     async with store.inbox.watch(CONVERSATION) as changes:
@@ -81,7 +83,7 @@ async def is_all_there(store: Store) -> bool:
     found = (
         [turn.text for turn in claim.window],
         claim.persona,
-        claim.summary,
+        claim.summaries.newest.text,
         claim.event.text,
         claim.parts[0].text,
     )

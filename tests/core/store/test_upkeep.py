@@ -19,6 +19,7 @@ from core.store.records import VERSION, Records
 from core.store.retention import Retention
 from core.store.store import Store, open_store
 from core.store.upkeep import Upkeep
+from core.summary import Summaries, Summary
 from core.turns import Conversation, Turn
 from tests.core.store.events import ROOM, an_event, two_turns
 from tests.core.store.servers import RedisServer
@@ -155,7 +156,8 @@ async def make_old(store: Store) -> list[Any]:
     await store.claims.complete(claim, turns=(), text="aye", window=1, persona="a pirate")
     await store.claims.delivered(claim)
     summary = store.client.keys.conversation("c", PLACES[1])
-    await store.client.ask("HSET", summary, "summary", "the first days", key=summary)
+    summaries = store.client.records.encode(Summaries(Summary("the first days", 1)))
+    await store.client.ask("HSET", summary, "summary", summaries, key=summary)
     await accept(store, an_event("under way", conversation=PLACES[2]), an_event("waits", conversation=PLACES[2]))
     claim = await take(store)
     await store.claims.showing(claim, 0, "so f", 4, final=False)
@@ -219,7 +221,7 @@ async def test_older_store_is_brought_forward_while_others_work_also_after_a_kil
         for place, persona, summary in ((PLACES[0], "a pirate", ""), (PLACES[1], None, "the first days")):
             await accept(new, an_event(conversation=place))
             taken = await take(new)
-            assert (taken.persona, taken.summary) == (persona, summary)
+            assert (taken.persona, taken.summaries.newest.text) == (persona, summary)
         [entry] = await Aside(new.client, new.inbox).all()
         assert entry.event.text == "set aside"
 
