@@ -7,6 +7,8 @@ content, and is run twice on a few tokens, which takes about 0.4 s for 32 layers
 
 - as the engine runs it, with a function that writes down what it is asked for;
 - with transformers' own mask, whose rule must be what the function was told: all tokens before, or a window.
+
+Our own recurrent model looks nowhere: what it needs of a text is in its state.
 """
 
 import copy
@@ -24,6 +26,8 @@ from transformers import (
     PreTrainedConfig,
 )
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from core.engine.recurrent import RecurrentConfig, RecurrentForCausalLM
 
 _PLAIN, _MASKED = "trialogue-probe", "trialogue-probe-masked"
 _TOKENS = 5
@@ -73,6 +77,9 @@ def examine(config: PreTrainedConfig) -> Architecture:
 
 
 def _examine(config: PreTrainedConfig) -> Architecture:
+    if isinstance(config, RecurrentConfig):
+        with torch.device("meta"):
+            return Architecture(RecurrentForCausalLM(config).num_parameters(), config.max_position_embeddings)
     if config.is_encoder_decoder:
         raise Unfit("it is an encoder with a decoder")
     kinds = {type(layer) for layer in DynamicCache(config=config).layers}

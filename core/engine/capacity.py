@@ -6,6 +6,8 @@ _CLASSES = (512, 2048)  # tokens, and the whole context as the largest
 _SLOTS = 0.6  # of the memory is for slots, the rest for what is remembered between turns
 _SMALLEST = 0.5  # of the slots' memory is for the smallest class; the others share the rest
 BLOCK = 16  # tokens
+CELLS = 2  # states that a slot holds: that before a step and that after it
+_BOOKS = 40  # bytes that the books hold of each token which a remembered state has read
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,15 @@ def capacity(*, tokens: int, context: int, max_running: int) -> Capacity:
     sizes = tuple((length, number) for length, number in slots.items() if number)
     used = sum(length * number for length, number in sizes)
     return Capacity(sizes, (tokens - used) // BLOCK)
+
+
+def states(memory: int, *, state: int, context: int, max_running: int) -> tuple[int, int]:
+    """How many slots and blocks there are for recurrent states of `state` bytes, in `memory` bytes. A block is
+    remembered by all tokens that it has read, which are more than the state where that is small.
+
+    Raises `ValueError` when not even one slot has room.
+    """
+    slots = min(max_running, int(memory * _SLOTS) // (CELLS * state))
+    if not slots:
+        raise ValueError(f"a state has {state} bytes")
+    return slots, (memory - slots * CELLS * state) // (state + context * _BOOKS)

@@ -23,6 +23,8 @@ from transformers import (
     SmolLM3Config,
 )
 
+from core.engine.recurrent import RecurrentConfig
+
 WINDOW = 8  # tokens, so that a short text already leaves it
 
 _SIZES: dict[str, Any] = {
@@ -101,6 +103,7 @@ ARCHITECTURES: dict[str, Make] = {
     "smollm3": _of(SmolLM3Config, no_rope_layer_interval=2),
     "granite": _of(GraniteConfig, attention_multiplier=0.2, logits_scaling=2.0),
     "cohere2": _of(Cohere2Config, sliding_window=WINDOW, layer_types=_ALTERNATING),
+    "recurrent": _of(RecurrentConfig, hidden_size=48, initializer_range=0.6),
     "gpt_oss": _of(
         GptOssConfig,
         head_dim=8,

@@ -14,6 +14,14 @@ def tiny() -> Loaded:
     return loaded(byte_level(every_byte=False))
 
 
+@pytest.fixture(scope="session")
+def tiny_recurrent() -> Loaded:
+    """As `tiny`, with a state in the place of keys and values."""
+    from tests.core.engine.tiny import byte_level, loaded
+
+    return loaded(byte_level(every_byte=False), architecture="recurrent")
+
+
 @pytest.fixture
 async def openai_server() -> AsyncIterator[OpenAIServer]:
     async with OpenAIServer.serve() as server:

@@ -35,8 +35,12 @@ async def test_tokens_are_those_of_generate_for_everybody_in_the_batch_and_from_
     expected = [reference(loaded.model, chat.encode(question(n)), GREEDY) for n in LENGTHS]
     async with running(engine):
         asked = await asyncio.gather(*(ask(engine, question(n), GREEDY) for n in LENGTHS))
-        again = await ask(engine, question(100), GREEDY)
+        before = asked[LENGTHS.index(100)]
+        answer = Message("assistant", before.text, before.token_ids, engine.fingerprint)
+        longer = (*question(100), answer, Message("user", "And why?"))
+        after = await ask(engine, longer, GREEDY)
     assert [list(answer.token_ids) for answer in asked] == expected
-    assert list(again.token_ids) == expected[3]
-    assert again.usage is not None
-    assert again.usage.cached >= again.usage.prompt - 1
+    assert list(after.token_ids) == reference(loaded.model, chat.encode(longer), GREEDY)
+    assert before.usage is not None
+    assert after.usage is not None
+    assert after.usage.cached >= before.usage.prompt + len(before.token_ids) - 1

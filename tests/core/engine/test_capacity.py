@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.engine.capacity import BLOCK, capacity
+from core.engine.capacity import BLOCK, CELLS, capacity, states
 
 
 @given(st.integers(40, 10**7), st.integers(16, 10**6), st.integers(1, 512))
@@ -39,3 +39,18 @@ def test_what_is_left_makes_more_of_the_large_ones() -> None:
 def test_too_little_is_refused() -> None:
     with pytest.raises(ValueError, match="no room"):
         capacity(tokens=20, context=2048, max_running=1)
+
+
+@given(st.integers(8_000, 10**9), st.integers(1, 4000), st.integers(16, 8192), st.integers(1, 512))
+def test_states_take_no_more_than_the_budget_and_what_runs_comes_first(
+    memory: int, state: int, context: int, running: int
+) -> None:
+    if memory < 4 * state:
+        with pytest.raises(ValueError, match="bytes"):
+            states(CELLS * state, state=state, context=context, max_running=running)
+        return
+    slots, blocks = states(memory, state=state, context=context, max_running=running)
+    assert 1 <= slots <= running
+    assert blocks >= 0
+    assert slots * CELLS * state + blocks * state <= memory
+    assert slots == running or slots * CELLS * state > memory * 0.6 - CELLS * state

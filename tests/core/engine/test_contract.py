@@ -24,11 +24,12 @@ CHAT = (
 )
 
 
-@pytest.fixture(params=["local", "scripted", "remote", "fallback"])
-async def engine(request: pytest.FixtureRequest, tiny: Loaded) -> AsyncIterator[Engine]:
+@pytest.fixture(params=["local", "recurrent", "scripted", "remote", "fallback"])
+async def engine(request: pytest.FixtureRequest, tiny: Loaded, tiny_recurrent: Loaded) -> AsyncIterator[Engine]:
     match request.param:
-        case "local":
-            yield LocalEngine(tiny, LocalSettings(kv_cache_gb=0.01, scheduler=SchedulerSettings(max_running=2)))
+        case "local" | "recurrent":
+            model = tiny if request.param == "local" else tiny_recurrent
+            yield LocalEngine(model, LocalSettings(kv_cache_gb=0.01, scheduler=SchedulerSettings(max_running=2)))
         case "scripted":
             yield ScriptedEngine()
         case _:

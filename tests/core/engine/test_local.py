@@ -39,21 +39,35 @@ def alone(tiny: Loaded, messages: Sequence[Message], params: Params = GREEDY) ->
     return tuple(reference(tiny.model, ChatTokenizer(tiny.tokenizer).encode(messages), params))
 
 
+@pytest.fixture(scope="session", params=["llama", "recurrent"])
+def architecture(request: pytest.FixtureRequest) -> str:
+    """Keys and values, or a state."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="session")
-def large(tiny: Loaded) -> Loaded:
-    return loaded(byte_level(every_byte=False), context=4096)
+def either(architecture: str, tiny: Loaded, tiny_recurrent: Loaded) -> Loaded:
+    return tiny if architecture == "llama" else tiny_recurrent
+
+
+@pytest.fixture(scope="session")
+def large(architecture: str) -> Loaded:
+    return loaded(byte_level(every_byte=False), context=4096, architecture=architecture)
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 256])
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
-async def test_greedy_tokens_are_those_of_transformers_generate(tiny: Loaded, chunk: int, penalty: float) -> None:
-    engine = LocalEngine(tiny, settings(prefill_budget=chunk))
+async def test_greedy_tokens_are_those_of_transformers_generate(
+    either: Loaded, chunk: int, penalty: float
+) -> None:
+    engine = LocalEngine(either, settings(prefill_budget=chunk))
     params = replace(GREEDY, repetition_penalty=penalty)
     async with running(engine):
         answer = await ask(engine, question(9), params)
-    assert answer.token_ids == alone(tiny, question(9), params)
+    assert answer.token_ids == alone(either, question(9), params)
     assert len(answer.token_ids) > 5
-    assert answer.text == tiny.tokenizer.decode(list(answer.token_ids))
+    assert answer.text == either.tokenizer.decode(list(answer.token_ids))
     assert len(answer.pieces) > 5, "it streams"
 
 
@@ -82,13 +96,13 @@ async def test_late_arrivals_and_cancellations_change_nothing_for_the_others(lar
         assert task.result().token_ids == alone(large, question(i + 1))
 
 
-async def test_a_cancelled_one_gives_its_place_to_the_next(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny, settings(max_running=1))
+async def test_a_cancelled_one_gives_its_place_to_the_next(either: Loaded) -> None:
+    engine = LocalEngine(either, settings(max_running=1))
     async with running(engine), asyncio.TaskGroup() as group:
         async with engine.generate(question(5), replace(GREEDY, max_tokens=400)) as deltas:
             await anext(deltas)
             waiting = group.create_task(ask(engine, question(2), GREEDY))
-        assert (await waiting).token_ids == alone(tiny, question(2))
+        assert (await waiting).token_ids == alone(either, question(2))
 
 
 async def test_a_cancelled_reader_leaves_at_once(tiny: Loaded) -> None:
@@ -111,8 +125,8 @@ async def test_a_full_waiting_line_refuses_and_forgets(tiny: Loaded) -> None:
         assert (await ask(engine, question(1), GREEDY)).finish[-1]
 
 
-async def test_a_completion_ends_at_max_tokens_and_at_the_end_of_the_context(tiny: Loaded) -> None:
-    engine = LocalEngine(replace(tiny, end_of_turn=frozenset()), settings())
+async def test_a_completion_ends_at_max_tokens_and_at_the_end_of_the_context(either: Loaded) -> None:
+    engine = LocalEngine(replace(either, end_of_turn=frozenset()), settings())
     async with running(engine):
         short = await ask(engine, question(3), replace(GREEDY, max_tokens=4))
         room = engine.context - engine.count(question(20))
@@ -158,8 +172,8 @@ async def test_a_stop_string_ends_the_text_before_it(tiny: Loaded) -> None:
     assert again.text == whole
 
 
-async def test_an_answer_that_was_cut_is_gone_on_with(tiny: Loaded) -> None:
-    engine = LocalEngine(tiny, settings())
+async def test_an_answer_that_was_cut_is_gone_on_with(either: Loaded) -> None:
+    engine = LocalEngine(either, settings())
     async with running(engine):
         whole = await ask(engine, question(3), GREEDY)
         cut = await ask(engine, question(3), replace(GREEDY, max_tokens=9))
@@ -178,10 +192,12 @@ async def test_a_seed_makes_an_answer_repeatable(tiny: Loaded) -> None:
     assert one.token_ids == two.token_ids != other.token_ids
 
 
-async def test_one_that_fails_in_the_model_takes_nobody_with_it(caplog: pytest.LogCaptureFixture) -> None:
+async def test_one_that_fails_in_the_model_takes_nobody_with_it(
+    architecture: str, caplog: pytest.LogCaptureFixture
+) -> None:
     tokenizer = byte_level(every_byte=False)
     tokenizer.add_tokens(["qqq"])  # a token that the model has no row for
-    broken = loaded(tokenizer, vocabulary=len(tokenizer) - 1)
+    broken = loaded(tokenizer, vocabulary=len(tokenizer) - 1, architecture=architecture)
     engine = LocalEngine(broken, settings())
     secret = "qqq and a secret"
     async with running(engine), asyncio.TaskGroup() as group:
@@ -281,8 +297,10 @@ async def test_who_waits_is_told_the_place_and_a_time(tiny: Loaded) -> None:
             assert (second.place_in_line, second.estimate) == (0, 0.0)
 
 
-async def test_numbers_that_are_none_end_one_reply_and_spread_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    broken = loaded(byte_level(every_byte=False))
+async def test_numbers_that_are_none_end_one_reply_and_spread_to_nobody(
+    architecture: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = loaded(byte_level(every_byte=False), architecture=architecture)
     chat = ChatTokenizer(broken.tokenizer)
     expected = {n: alone(broken, question(n)) for n in (3, 4, 5, 6, 7)}
     seen = {token for n, said in expected.items() for token in (*chat.encode(question(n)), *said)}
@@ -377,9 +395,9 @@ async def test_a_step_that_would_end_its_thread_fails_who_has_begun_and_the_engi
     assert waiting.result().token_ids == expected
 
 
-async def test_nothing_is_left_behind(tiny: Loaded) -> None:
+async def test_nothing_is_left_behind(either: Loaded) -> None:
     before = threading.active_count()
-    engine = LocalEngine(tiny, settings(max_running=3, max_waiting=6))
+    engine = LocalEngine(either, settings(max_running=3, max_waiting=6))
     async with running(engine):
         for round_ in range(3):
             async with asyncio.TaskGroup() as group:
@@ -460,10 +478,11 @@ def test_whatever_happens_around_it_each_gets_what_it_gets_alone(
     asyncio.run(history())
 
 
-_KNOWN: dict[int, tuple[int, ...]] = {}
+_KNOWN: dict[tuple[str, int], tuple[int, ...]] = {}
 
 
 def _alone(large: Loaded, words: int, params: Params) -> tuple[int, ...]:
-    if words not in _KNOWN:
-        _KNOWN[words] = alone(large, question(words), params)
-    return _KNOWN[words]
+    key = large.model.config.model_type, words
+    if key not in _KNOWN:
+        _KNOWN[key] = alone(large, question(words), params)
+    return _KNOWN[key]

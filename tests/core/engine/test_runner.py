@@ -1,16 +1,22 @@
 """One step in the model's thread: what a batch gives, and what a failure leaves behind."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 import torch
 
+from core.engine.attend import Span
 from core.engine.attention import PackedModel, shape_of
 from core.engine.engine import Params
 from core.engine.keys_values import KeysValues
+from core.engine.packed_recurrent import PackedRecurrent
 from core.engine.places import Copy, Load, Move, Place, Save, Scrub
+from core.engine.recurrent import RecurrentForCausalLM
 from core.engine.runner import Outcome, Runner, Sampled
 from core.engine.scheduler import Batch, Chunk
+from core.engine.state_tensors import StateTensors
+from tests.core.engine.architectures import ARCHITECTURES
 from tests.core.engine.tiny import llama
 
 GREEDY = Params(temperature=0.0)
@@ -33,6 +39,13 @@ def model() -> PackedModel:
 @pytest.fixture
 def runner(model: PackedModel) -> Runner:
     return Runner(model)
+
+
+@pytest.fixture
+def recurrent() -> PackedRecurrent:
+    model = ARCHITECTURES["recurrent"](40, 64)
+    assert isinstance(model, RecurrentForCausalLM)
+    return PackedRecurrent(model, StateTensors(model.state_shape, slots=8, blocks=4, dtype=torch.float64))
 
 
 def chunk(
@@ -147,3 +160,54 @@ def test_who_has_left_is_forgotten(runner: Runner) -> None:
     assert len(runner) == 2
     run(runner, freed=(1, 7))
     assert len(runner) == 1
+
+
+def test_a_state_is_what_was_read_in_any_chunks_from_a_block_and_beside_others(recurrent: PackedRecurrent) -> None:
+    runner = Runner(recurrent)
+    said = continuation(runner, 3)
+    assert run(runner, chunk(1, *PROMPT[:4], samples=0)) == [None]
+    [half] = run(runner, chunk(1, *PROMPT[4:], at=4), chunk(3, 1, 2, 3))[:1]
+    assert token_of(half) == said[0]
+    other = chunk(2, said[0], at=9, prefix=PROMPT)
+    outcomes = run(
+        runner,
+        chunk(1, said[0], at=9),
+        chunk(4, 7),
+        other,
+        chunk(6, *PROMPT),
+        copies=[Save(Place(0, 1), 0, 9, 3), Load(3, Place(0, 2), 0, 9)],
+    )
+    assert [token_of(outcomes[i]) for i in (0, 2, 3)] == [said[1], said[1], said[0]]
+
+
+def test_a_step_that_fails_behind_the_forward_pass_is_tried_again_from_the_state_before_it(
+    recurrent: PackedRecurrent,
+) -> None:
+    said = continuation(Runner(recurrent), 3)
+    failures = iter([False, False, True, False, False])
+
+    class Failing(PackedRecurrent):
+        def forward(self, *step: Any) -> torch.Tensor:
+            logits = super().forward(*step)
+            if next(failures):
+                raise RuntimeError("out of memory")
+            return logits
+
+    runner = Runner(Failing(recurrent.model, recurrent.memory))
+    run(runner, chunk(1, *PROMPT), chunk(2, *PROMPT[:3]))
+    run(runner, chunk(1, said[0], at=9), chunk(2, *PROMPT[3:], at=3))
+    decoded, read = run(runner, chunk(1, said[1], at=10), chunk(2, said[0], at=9))
+    assert (token_of(decoded), token_of(read)) == (said[2], said[1])
+
+
+def test_a_state_of_no_numbers_is_scrubbed(recurrent: PackedRecurrent) -> None:
+    runner = Runner(recurrent)
+    recurrent.model.embedding.weight.data[0] = torch.nan
+    said = continuation(runner, 2)
+    failed, alone = run(runner, chunk(1, 0, 5), chunk(2, *PROMPT))
+    assert isinstance(failed, ValueError)
+    assert token_of(alone) == said[0]
+    run(runner, copies=[Scrub(Place(0, 1), 2)])
+    [next_owner] = run(runner, chunk(3, *PROMPT, slot=1))
+    assert token_of(next_owner) == said[0]
+    assert all(torch.isfinite(tensor).all() for tensor in (recurrent.memory.before([Span(Place(0, 1), 0, 9, 1)]),))
