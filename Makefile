@@ -45,5 +45,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 # An older pip knows no dependency groups.
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) --upgrade "pip>=25.1"
-	@$(PIP) --group dev
+	@$(PIP) --editable '.[train]' --group dev
 	@touch $@

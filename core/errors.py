@@ -7,6 +7,7 @@
     ├── EngineError         the model failed while it answered
     │   └── EngineStopped   the model is not running (any more)
     ├── ModelNotFound       there is no such model; says what to do
+    ├── CannotTrain         there is nothing to learn from, or nothing that could; says what to do
     ├── StoreUnavailable    Redis cannot be reached, or refuses to write
     ├── LeaseLost           another worker owns the conversation now: stop, and touch nothing
     └── Refused             a platform refuses us for good: wrong token, missing intent or scope
@@ -52,6 +53,10 @@ class EngineStopped(EngineError):
 
 class ModelNotFound(CoreError):
     """The named model cannot be loaded. The text says what to do about it."""
+
+
+class CannotTrain(CoreError):
+    """A model cannot be trained as was asked. The text says what is at fault, and what to do about it."""
 
 
 class StoreUnavailable(CoreError):
