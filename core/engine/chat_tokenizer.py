@@ -96,11 +96,21 @@ class ChatTokenizer:
 
         Raises `EngineError` when the template refuses them.
         """
-        try:
-            rendered, stored = self._render(messages)
-        except TemplateError as error:
-            raise EngineError("the model's chat template refuses the order of these messages") from error
-        return tuple(chain.from_iterable(self._pieces(rendered, stored)))
+        return tuple(chain.from_iterable(self._pieces(*self._refusing(messages))))
+
+    def transcript(self, messages: Sequence[Message]) -> tuple[tuple[int, ...], tuple[range, ...]]:
+        """A whole conversation as the template writes it, and where in it the assistant's texts stand: what is
+        before each is its prompt, token for token as `encode` makes it. Raises `EngineError` as that does.
+        """
+        own = [self._as_said(message) if message.role == "assistant" else message for message in messages]
+        ids: list[int] = []
+        answers: list[range] = []
+        rendered, stored = self._refusing(own, whole=True)
+        for piece in self._pieces(rendered, stored):
+            if any(piece is each for each in stored):
+                answers.append(range(len(ids), len(ids) + len(piece)))
+            ids += piece
+        return tuple(ids), tuple(answers)
 
     def count(self, messages: Sequence[Message]) -> int:
         """The length of `encode(messages)`. Where the template refuses them, about their own."""
@@ -133,21 +143,30 @@ class ChatTokenizer:
                 run += piece
         return [*pieces, self._ids(run)]
 
-    def _render(self, messages: Sequence[Message]) -> tuple[str, list[tuple[int, ...]]]:
-        """The template's text with marks in it, and the stored tokens that the marks stand for."""
+    def _refusing(self, messages: Sequence[Message], *, whole: bool = False) -> tuple[str, list[tuple[int, ...]]]:
+        try:
+            return self._render(messages, whole=whole)
+        except TemplateError as error:
+            raise EngineError("the model's chat template refuses the order of these messages") from error
+
+    def _render(self, messages: Sequence[Message], *, whole: bool = False) -> tuple[str, list[tuple[int, ...]]]:
+        """The template's text with marks in it, and the stored tokens that the marks stand for. `whole`: all that
+        has tokens is stored, and nothing is to be gone on with."""
         stored: list[tuple[int, ...]] = []
         chat: list[dict[str, str]] = []
         for message in messages if self._takes_system else _without_system(messages):
-            if self._may_splice(message):
+            if message.token_ids if whole else self._may_splice(message):
                 content = self._mark("ids", str(len(stored)))
                 stored.append(message.token_ids)
             else:
                 content = self._name.sub(self._escape, message.text)
             chat.append({"role": message.role, "content": content})
-        continues = bool(messages) and messages[-1].role == "assistant"
+        continues = bool(messages) and messages[-1].role == "assistant" and not whole
         if continues:
             chat[-1]["content"] += self._end
-        rendered = self._template.apply_chat_template(chat, tokenize=False, add_generation_prompt=not continues)
+        rendered = self._template.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=not (continues or whole)
+        )
         assert isinstance(rendered, str)
         return rendered.partition(self._end)[0], stored
 
@@ -159,6 +178,11 @@ class ChatTokenizer:
             and bool(message.token_ids)
             and self._whole.decode(list(message.token_ids), skip_special_tokens=False) == message.text
         )
+
+    def _as_said(self, message: Message) -> Message:
+        """With tokens of its own, which are no other text's."""
+        ids = [*self._ids(self._name.sub(self._escape, message.text))]
+        return Message(message.role, message.text, tuple(ids))
 
     def _ids(self, text: str) -> Sequence[int]:
         if not text:

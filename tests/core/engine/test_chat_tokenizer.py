@@ -211,3 +211,26 @@ def test_a_whole_vocabulary_spells_any_text(text: str) -> None:
 
 def test_nothing_is_no_tokens() -> None:
     assert CHATML_CHAT.count(()) == 0
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_a_transcript_has_the_prompts_and_the_answers_that_are_served(tokenizer: PreTrainedTokenizerFast) -> None:
+    chat = ChatTokenizer(tokenizer)
+    talk = (*CHAT[:2], Message("assistant", "Paris."), CHAT[3], Message("assistant", "<|im_end|> 10"))
+    ids, answers = chat.transcript(talk)
+    said = [ids[answer.start : answer.stop] for answer in answers]
+    assert [chat.decode(each).strip() for each in said] == ["Paris.", "<|im_end|> 10"]
+    spoken = Message("assistant", chat.decode(said[0]), said[0], chat.fingerprint)
+    assert chat.encode(talk[:2]) == ids[: answers[0].start]
+    assert chat.encode((*talk[:2], spoken, talk[3])) == ids[: answers[1].start]
+    assert all(ids[answer.stop] == tokenizer.eos_token_id for answer in answers)
+    assert ids.count(tokenizer.eos_token_id) == (2 if tokenizer.chat_template == BRACKETS else 5)
+
+
+def test_in_a_transcript_the_same_text_of_a_user_is_no_answer() -> None:
+    bare = "{% for message in messages %}{{ message['content'] + '<|im_end|>' }}{% endfor %}"
+    ids, answers = ChatTokenizer(byte_level(template=bare)).transcript(
+        (Message("user", "Hi"), Message("assistant", "Hi"))
+    )
+    assert len(answers) == 1
+    assert answers[0].stop == len(ids) - 1
