@@ -1,0 +1,170 @@
+"""`trialogue train`: makes a model that `model.name = "<folder>"` serves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bots import build
+from bots.errors import clear_errors
+from bots.settings import load
+
+if TYPE_CHECKING:
+    from core.engine.loading import Progress as Tell
+    from core.training.corpora.corpus import Corpus
+    from core.training.run import Trained
+
+cli = typer.Typer(help="Make a model of your own and train it. Needs the extra [train].", no_args_is_help=True)
+console = Console(stderr=True, highlight=False)
+
+_MOST_SHOWN = 10  # bad records; more are counted
+_INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
+
+
+class Size(StrEnum):
+    nano = "nano"
+    micro = "micro"
+    small = "small"
+
+
+class Method(StrEnum):
+    full = "full"
+    lora = "lora"
+
+
+Corpora = Annotated[
+    list[str], typer.Argument(help="chitchat, chatterbot, chatterbot/LANGUAGE, or files and folders of your own.")
+]
+Output = Annotated[Path, typer.Option(help="The folder for the model. The same command goes on in it.")]
+Minutes = Annotated[float, typer.Option(help="How long to train, over all runs in this folder.")]
+Steps = Annotated[int | None, typer.Option(help="The most steps; else only the minutes count.", min=1)]
+Batch = Annotated[int, typer.Option(help="Examples that a process reads at once.", min=1)]
+Accumulate = Annotated[int, typer.Option(help="Batches of a step.", min=1)]
+Context = Annotated[int, typer.Option(help="Tokens of an example, at most.", min=16)]
+Checkpoint = Annotated[float, typer.Option(help="Minutes between two checkpoints.")]
+Seed = Annotated[int, typer.Option(help="The same seed, the same beginning.")]
+Rate = Annotated[float | None, typer.Option(help="The highest learning rate. Else one for what is trained.")]
+
+
+@cli.command()
+def pretrain(
+    corpora: Corpora,
+    output: Output,
+    size: Annotated[Size, typer.Option(help="3, 17 or 98 million parameters.")] = Size.nano,
+    minutes: Minutes = 15.0,
+    steps: Steps = None,
+    batch: Batch = 16,
+    accumulate: Accumulate = 1,
+    context: Context = 512,
+    learning_rate: Rate = None,
+    checkpoint_minutes: Checkpoint = 2.0,
+    seed: Seed = 0,
+) -> None:
+    """Make a new model that says the next token of conversations."""
+    with clear_errors():
+        corpus = _read(corpora)
+        from core.training.pretrain import pretrain  # noqa: PLC0415  torch takes seconds to import
+        from core.training.run import RunSettings  # noqa: PLC0415
+
+        run = RunSettings(
+            output=output,
+            minutes=minutes,
+            steps=steps,
+            batch=batch,
+            accumulate=accumulate,
+            learning_rate=learning_rate or 1e-3,
+            checkpoint_minutes=checkpoint_minutes,
+            seed=seed,
+        )
+        with _progress() as tell:
+            trained = pretrain(corpus, run, size=size.value, context=context, progress=tell)
+        _tell(trained, output)
+
+
+@cli.command()
+def finetune(
+    command: typer.Context,
+    corpora: Corpora,
+    output: Output,
+    base: Annotated[str, typer.Option(help="As model.name: the bundled model, a folder, a hub name.")] = "default",
+    method: Annotated[Method, typer.Option(help="All weights, or low-rank changes of them.")] = Method.full,
+    persona: Annotated[str | None, typer.Option(help="The system message. Else that of the settings.")] = None,
+    minutes: Minutes = 15.0,
+    steps: Steps = None,
+    batch: Batch = 8,
+    accumulate: Accumulate = 1,
+    context: Context = 512,
+    learning_rate: Rate = None,
+    checkpoint_minutes: Checkpoint = 2.0,
+    seed: Seed = 0,
+) -> None:
+    """Teach a model to answer as the assistant of dialogues does."""
+    with clear_errors():
+        settings = load(command.obj)
+        corpus = _read(corpora)
+        from core.training.finetune import finetune  # noqa: PLC0415  torch takes seconds to import
+        from core.training.run import RunSettings  # noqa: PLC0415
+
+        run = RunSettings(
+            output=output,
+            minutes=minutes,
+            steps=steps,
+            batch=batch,
+            accumulate=accumulate,
+            learning_rate=learning_rate or (2e-4 if method is Method.lora else 5e-5),
+            checkpoint_minutes=checkpoint_minutes,
+            seed=seed,
+        )
+        with _progress() as tell:
+            trained = finetune(
+                corpus,
+                run,
+                base=base,
+                models_dir=settings.data_dir / "models",
+                method=method.value,
+                context=context,
+                persona=build.dialogue(settings).persona if persona is None else persona,
+                progress=tell,
+            )
+        _tell(trained, output)
+
+
+def _read(names: list[str]) -> "Corpus":
+    from core.training import extra  # noqa: PLC0415  only who trains has it
+
+    extra.require("yaml", "matplotlib")
+    from core.training.corpora.corpus import read  # noqa: PLC0415
+
+    corpus = read(names)
+    report = corpus.report
+    console.print(
+        f"{report.records} records: {report.dialogues} conversations, {report.duplicates} duplicates,"
+        f" {len(report.bad)} bad. To train on: {len(corpus.train)}, to validate: {len(corpus.validation)},"
+        f" to test: {len(corpus.test)}."
+    )
+    for bad in report.bad[:_MOST_SHOWN]:
+        console.print(f"  {bad.place}: {bad.why}", markup=False)
+    if len(report.bad) > _MOST_SHOWN:
+        console.print(f"  and {len(report.bad) - _MOST_SHOWN} more")
+    return corpus
+
+
+def _tell(trained: "Trained", output: Path) -> None:
+    if trained.interrupted:
+        console.print(f"Stopped after step {trained.steps}. The same command goes on from there.")
+        raise typer.Exit(_INTERRUPTED)
+    loss = "" if trained.loss is None else f", {trained.loss:.3f} nats a token on the validation part"
+    console.print(f'{trained.steps} steps{loss}. Serve it: model.name = "{output}"', markup=False)
+
+
+@contextmanager
+def _progress() -> "Iterator[Tell]":
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("training", total=1.0)
+        yield lambda what, share: progress.update(bar, description=what, completed=share)
