@@ -31,6 +31,11 @@ def test_core_knows_no_adapter_and_no_composition(file: Path) -> None:
     assert not [name for name in imports(file) if within(name, "adapters", "bots")]
 
 
+@pytest.mark.parametrize("file", modules("core/engine"), ids=lambda file: str(file.relative_to(ROOT)))
+def test_engine_serves_models_and_knows_nobody_who_trains_them(file: Path) -> None:
+    assert not [name for name in imports(file) if within(name, "core.training")]
+
+
 @pytest.mark.parametrize("file", modules("adapters"), ids=lambda file: str(file.relative_to(ROOT)))
 def test_adapter_knows_only_itself_and_the_seam(file: Path) -> None:
     parts = file.relative_to(ROOT).parts
