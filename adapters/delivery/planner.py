@@ -3,13 +3,16 @@
 A reader keeps the newest text only, so that the reply is never made to wait. A writer does one call at a time: it
 waits until the budget has room for one more, looks at what the newest text is by then, records what it is about to
 do, and does it. What fails is done again, with the newest text, until the final text stands there.
+
+A reply that is whole within a moment is shown whole: it costs the room one call, where a first word, the sign of
+thinking and an edit would cost it three, and the edit would have to wait for its turn.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 from adapters.delivery.budget import Budget, Pace, RoomBudget
@@ -42,7 +45,8 @@ class Planner:
 
     `pace` is the bot's; `fleet` shares its bot-wide part with the other workers. `in_doubt`: whether a message
     that may have been sent and cannot be found is sent again, or taken for shown and never edited. `patience` is
-    how many seconds the final text may go without any progress. `jitter` gives numbers from 0 to 1.
+    how many seconds the final text may go without any progress. `moment` is how many seconds nothing is shown of a
+    reply that is not final yet. `jitter` gives numbers from 0 to 1.
     """
 
     def __init__(
@@ -53,12 +57,14 @@ class Planner:
         *,
         in_doubt: Literal["resend", "skip"] = "resend",
         patience: float = 600.0,
+        moment: float = 0.2,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._bot = bot
         self._pace = pace
         self._skip = in_doubt == "skip"
         self._patience = patience
+        self._moment = moment
         self._jitter = jitter
         self._budget = Budget(bot, pace.bot, fleet)
 
@@ -83,6 +89,7 @@ class Planner:
                 room_budget,
                 bot=self._bot,
                 patience=self._patience,
+                moment=self._moment,
                 jitter=self._jitter,
             )
             try:
@@ -104,6 +111,7 @@ class _Show:
         *,
         bot: str,
         patience: float,
+        moment: float,
         jitter: Callable[[], float],
     ) -> None:
         self._reply = reply
@@ -113,9 +121,11 @@ class _Show:
         self._room = room
         self._bot = bot
         self._patience = patience
+        self._moment = moment
         self._jitter = jitter
         self._newest = Draft("")
         self._news = asyncio.Event()
+        self._whole = asyncio.Event()
         self._failures = 0
         self._not_before = 0.0
         self._progress = 0.0  # when a call last worked, or the final text came
@@ -124,7 +134,8 @@ class _Show:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(), name="read reply")
-            await self._write()
+            typing = None if self._script.is_visible else group.create_task(self._type(), name="typing")
+            await self._write(typing)
 
     async def _read(self) -> None:
         async for draft in self._reply:
@@ -133,29 +144,39 @@ class _Show:
                 self._progress = asyncio.get_running_loop().time()
                 self._bound()
                 self._budget.review()
+                self._whole.set()
             self._news.set()
         assert self._newest.final, "a reply ends with its final text"
 
-    async def _write(self) -> None:
-        async with AsyncExitStack() as typing:
-            if not self._script.is_visible:
-                await typing.enter_async_context(self._channel.typing())
-            while True:
-                draft = self._newest
-                step = self._script.next(draft)
-                if step is None and draft.final:
-                    return
-                if step is None:
-                    self._news.clear()
-                    await self._news.wait()
+    async def _type(self) -> None:
+        await asyncio.sleep(self._moment)
+        async with self._channel.typing():
+            await asyncio.Event().wait()
+
+    async def _write(self, typing: asyncio.Task[None] | None) -> None:
+        """`typing` is ended when there is something to see."""
+        if typing is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._moment):
+                    await self._whole.wait()
+        while True:
+            draft = self._newest
+            step = self._script.next(draft)
+            if step is None and draft.final:
+                break
+            if step is None:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            if step.call != "record":
+                await self._turn_to_speak()
+                if self._newest is not draft and (step := self._script.next(self._newest)) is None:
                     continue
-                if step.call != "record":
-                    await self._turn_to_speak()
-                    if self._newest is not draft and (step := self._script.next(self._newest)) is None:
-                        continue
-                await self._do(step)
-                if self._script.is_visible:
-                    await typing.aclose()
+            await self._do(step)
+            if typing is not None and self._script.is_visible:
+                typing.cancel()
+        if typing is not None:
+            typing.cancel()  # also where there was nothing to see
 
     def _is_urgent(self) -> bool:
         return self._newest.final or not self._script.is_visible

@@ -175,7 +175,7 @@ class WrittenReply:
 
 
 def planner(pace: Pace = FREE, fleet: Together | None = None, **options: object) -> Planner:
-    settings = {"jitter": lambda: 1.0, **options}
+    settings = {"jitter": lambda: 1.0, "moment": 0.0, **options}
     return Planner("bot", pace, fleet or Together(), **settings)  # type: ignore[arg-type]
 
 
@@ -306,6 +306,32 @@ async def test_typing_is_shown_until_there_is_something_to_see() -> None:
         await asyncio.sleep(4)
         reply.write("a b", final=True)
     assert room.typed == [(began, began + 5.0)]
+
+
+@in_virtual_time
+async def test_a_reply_that_is_whole_within_a_moment_is_one_call() -> None:
+    platform = Platform()
+    room, reply = Room(platform), WrittenReply()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(planner(CHAT, moment=0.5).show(reply, room, room="r"))
+        began = now()
+        group.create_task(write_slowly(reply, "a b c d"))
+    assert [(at - began, source) for at, _, _, source in platform.calls] == [(pytest.approx(0.3), "a b c d")]
+    assert room.typed == []
+
+
+@in_virtual_time
+async def test_after_a_moment_whatever_there_is_is_shown() -> None:
+    platform = Platform()
+    room, reply = Room(platform), WrittenReply()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(planner(CHAT, moment=0.25).show(reply, room, room="r"))
+        began = now()
+        group.create_task(write_slowly(reply, "a b c d e f"))
+    assert [(at - began, source) for at, _, _, source in platform.calls] == [
+        (pytest.approx(0.25), "a b c"),
+        (pytest.approx(1.25), "a b c d e f"),
+    ]
 
 
 # Parts

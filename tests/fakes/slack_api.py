@@ -191,7 +191,8 @@ class WebApi:
     def _spend(self, what: str, count: int, seconds: float) -> None:
         if not self._rates:
             return
-        now = time.monotonic()
+        # A tenth of tolerance, since what left in time may arrive together.
+        now, seconds = time.monotonic(), 0.9 * seconds
         spent = self._spent[what] = [moment for moment in self._spent[what] if moment > now - seconds]
         if len(spent) >= count:
             raise SlackError("ratelimited", retry_after=1 + int(spent[0] + seconds - now))

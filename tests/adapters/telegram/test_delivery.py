@@ -16,6 +16,7 @@ from tests.fakes.telegram import FakeTelegram
 from tests.running import running
 
 SLOW = 0.05  # seconds a word
+LONG = "one two three four five six seven eight nine ten"  # longer than the moment in which nothing is shown
 
 
 @pytest.fixture
@@ -40,9 +41,9 @@ async def test_typing_is_shown_before_the_first_word(
     fake: FakeTelegram, talking: TelegramAdapter, store: Store
 ) -> None:
     async with running(talking, store=store, engine=ScriptedEngine(delay=SLOW)):
-        await fake.say("hello")
+        await fake.say(LONG)
         await fake.until(lambda: bool(fake.api.typing))
-        await fake.until(lambda: fake.shown("ann") == ["You said: hello"])
+        await fake.until(lambda: fake.shown("ann") == [f"You said: {LONG}"])
 
 
 async def test_topic_is_answered_in_the_topic(fake: FakeTelegram, talking: TelegramAdapter, store: Store) -> None:
