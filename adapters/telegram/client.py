@@ -6,10 +6,14 @@ Why the library's own connection does not do here:
 - A connection that was never made and one that was cut after the request look the same there. Only after the
   second may a message stand in the room.
 - `RetryAfter` cannot be made without a deprecation warning; `Bot.initialize` puts a refused token into its error.
+- A form has to be made of parts, each of which is text already; as JSON a call goes out in one piece.
 """
 
 import logging
+from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -22,6 +26,9 @@ logging.getLogger("telegram").setLevel(logging.INFO)  # below that it writes eve
 # Seconds that an answer may take. The server gives up on a slow call of its own sooner.
 _ANSWER = 20.0
 _CONNECT = 10.0
+
+
+_JSON = {"Content-Type": "application/json"}
 
 
 class FloodControl(TelegramError):
@@ -65,8 +72,7 @@ class Connection(BaseRequest):
 
     async def initialize(self) -> None:
         if self._session is None:
-            # Proxies come from the usual variables: for many people the only way to Telegram.
-            self._session = aiohttp.ClientSession(trust_env=True, connector=aiohttp.TCPConnector(limit=256))
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=256))
 
     async def shutdown(self) -> None:
         if self._session is not None:
@@ -90,7 +96,9 @@ class Connection(BaseRequest):
             async with self._session.request(
                 method,
                 url,
-                data=request_data.json_parameters if request_data else None,
+                data=msgspec.json.encode(request_data.parameters) if request_data else None,
+                headers=_JSON,
+                proxy=_proxy_to(url),
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
@@ -103,6 +111,18 @@ class Connection(BaseRequest):
             raise NetworkError(f"connection lost: {type(exc).__name__}") from exc
         _check(status, payload)
         return status, payload
+
+
+def _proxy_to(url: str) -> str | None:
+    """The proxy that the usual variables name: for many people the only way to Telegram."""
+    parts = urlsplit(url)
+    return _proxy_between(parts.scheme, parts.hostname or "")
+
+
+@cache
+def _proxy_between(scheme: str, host: str) -> str | None:
+    # aiohttp would look at variables and files anew for each request, and in a thread.
+    return None if proxy_bypass(host) else getproxies().get(scheme)
 
 
 def _check(status: int, payload: bytes) -> None:
