@@ -15,14 +15,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Literal
 
 from core.errors import LeaseLost
 from core.store.channels import Channels
 from core.store.claim import Claim
 from core.store.client import Client
 from core.store.inbox import STOPS
-from core.store.keys import conversation_id, parse_conversation
+from core.store.keys import Kind, conversation_id, parse_conversation
 from core.store.pipe import outcomes
 from core.store.records import ShowingRecord
 from core.store.scripts import Call
@@ -232,8 +231,8 @@ class Claims:
             args += [claim.token, claim.fence, claim.entry.id, claim.number]
         return Call.of("beat", keys, *args)
 
-    def _of(self, claim: Claim, *kinds: Literal["c", "q", "t", "r"]) -> list[str]:
-        return [self._keys.conversation(kind, claim.conversation) for kind in kinds]
+    def _of(self, claim: Claim, *kinds: Kind) -> list[str]:
+        return self._keys.of(claim.conversation, *kinds)
 
     def _ending(self, claim: Claim) -> tuple[str, int, str, str]:
         return claim.token, claim.fence, claim.entry.id, conversation_id(claim.conversation)

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.asyncio import RedisCluster
 from redis.asyncio.client import PubSub
 from redis.exceptions import BusyLoadingError, NoScriptError
 
@@ -88,7 +87,7 @@ class Client:
 
     @property
     def is_cluster(self) -> bool:
-        return isinstance(self._servers.redis, RedisCluster)
+        return self._servers.is_cluster
 
     @property
     def is_embedded(self) -> bool:
@@ -203,7 +202,8 @@ class Client:
         return pipe
 
     async def _send(self, calls: Sequence[Call], *, commit: bool) -> list[Any]:
-        return await self._insistently(lambda: self._attempt(calls, commit=commit))
+        # A pipe runs in a task of its own already.
+        return await self._try(lambda: self._attempt(calls, commit=commit), loading=0.0)
 
     async def _attempt(self, calls: Sequence[Call], *, commit: bool) -> list[Any]:
         key = calls[0].keys[0]

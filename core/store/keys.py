@@ -41,6 +41,7 @@ PREFIX = r"[A-Za-z0-9_.-]{0,64}"
 """What a store's prefix may be."""
 
 Queue = Literal["ready", "ctl"]
+Kind = Literal["c", "q", "t", "r"]
 
 
 def shard_tags(shards: int) -> list[str]:
@@ -84,8 +85,13 @@ class Keys:
         """The hash tag of whatever lies with the place `name`."""
         return self.tags[zlib.crc32(name.encode()) % len(self.tags)]
 
-    def conversation(self, kind: Literal["c", "q", "t", "r"], conversation: Conversation) -> str:
-        return f"{self._shard(conversation.place)}:{kind}:{conversation_id(conversation)}"
+    def conversation(self, kind: Kind, conversation: Conversation) -> str:
+        return self.of(conversation, kind)[0]
+
+    def of(self, conversation: Conversation, *kinds: Kind) -> list[str]:
+        """The keys of one conversation, in the order of `kinds`."""
+        shard, name = self._shard(conversation.place), conversation_id(conversation)
+        return [f"{shard}:{kind}:{name}" for kind in kinds]
 
     def place(self, conversation: Conversation) -> str:
         return f"{self._shard(conversation.place)}:p:{conversation.place}"

@@ -33,6 +33,8 @@ _SEALED_HEAD = bytes([_MARK, VERSION | _SEALED])
 
 encode_plain = msgspec.msgpack.Encoder().encode
 
+_FIELDS = {kind: [(field.name, field.default) for field in fields(kind)] for kind in (Event, Turn)}
+
 
 class ShowingRecord(msgspec.Struct, array_like=True, frozen=True):
     """What a room was about to show as one message of a reply: `Shown` and a part's end in one record."""
@@ -194,6 +196,6 @@ def decode_pause(data: bytes) -> tuple[str, float]:
 
 def _bare(record: Any) -> Any:
     if isinstance(record, Event | Turn):
-        values = ((field, getattr(record, field.name)) for field in fields(record))
-        return {field.name: value for field, value in values if value != field.default}
+        values = ((name, getattr(record, name), default) for name, default in _FIELDS[type(record)])
+        return {name: value for name, value, default in values if value != default}
     return record

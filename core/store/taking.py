@@ -79,7 +79,7 @@ class Taker:
             return
         conversation = conversation_of(entry)
         aside = self._keys.unreadable(conversation)
-        keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "r")]
+        keys = self._keys.of(conversation, "c", "q", "r")
         with suppress(StoreUnavailable):  # then it comes again
             await self._client.run(
                 "unreadable",
@@ -111,6 +111,5 @@ class Taker:
 
     def _call(self, entry: Entry, token: str) -> Call:
         conversation = conversation_of(entry)
-        keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t", "r")]
-        keys += [self._keys.place(conversation), entry.stream]
+        keys = [*self._keys.of(conversation, "c", "q", "t", "r"), self._keys.place(conversation), entry.stream]
         return Call.of("claim", keys, token, entry.id, int(self._lease * 1000), WIDEST_WINDOW)
