@@ -6,6 +6,7 @@ cancelled together. A bot's connection that must be alone is held by a lease; ot
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -228,5 +229,14 @@ async def run_until_signal(store: Store, plan: Plan, report: Report) -> Bot:
         for number, patience in patiences.items():
             with suppress(NotImplementedError):  # Windows has no handlers on the loop; Ctrl-C cancels there
                 loop.add_signal_handler(number, stop, patience)
+        _spare_what_stays()
         await bot.until_stopped()
     return bot
+
+
+def _spare_what_stays() -> None:
+    """What the start has loaded is never garbage, and a collection that looked at all of it would hold up everybody.
+    Each turn makes so many objects that a collection after every 700 of them takes a tenth of its time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

@@ -38,6 +38,7 @@ class Piece:
     end: int
 
 
+@lru_cache(maxsize=16)  # whoever shows a text asks again when it stands there
 def cut(text: str, start: int, limit: int, size: Callable[[str], int], *, final: bool) -> Piece:
     """The piece of `text` that begins at `start`, which is 0 or the end of another piece.
 
