@@ -62,6 +62,7 @@ class SlackAdapter:
         waits: Waits | None = None,
         pace: Pace = PACE,
         clock: Callable[[], float] = time.time,
+        pace: Pace = PACE,
     ) -> None:
         self.bot = ""
         self.routes: list[Route] = []
@@ -72,6 +73,7 @@ class SlackAdapter:
         self._waits = waits or Waits()
         self._pace = pace
         self._clock = clock
+        self._pace = pace
         self._handler: AsyncSlackRequestHandler | None = None
         self._session: aiohttp.ClientSession
         self._client: AsyncWebClient

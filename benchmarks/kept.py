@@ -1,0 +1,31 @@
+"""Measurements as CSV, of several runs: what a run has not measured stays as it was."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+_Row = TypeVar("_Row", bound=Any)
+
+
+def with_earlier(path: Path, kind: type[_Row], rows: Sequence[_Row], key: str) -> list[_Row]:
+    """Write the dataclasses `rows` in place of those in the file with the same `key`; return all, in the order of
+    that key where it is a number."""
+    new = {getattr(row, key) for row in rows}
+    every = [row for row in _read(path, kind) if getattr(row, key) not in new] + list(rows)
+    if not all(isinstance(getattr(row, key), str) for row in every):
+        every.sort(key=lambda row: getattr(row, key))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(kind)])
+        writer.writeheader()
+        writer.writerows(map(asdict, every))
+    return every
+
+
+def _read(path: Path, kind: type[_Row]) -> list[_Row]:
+    if not path.exists():
+        return []
+    types: dict[str, Callable[[str], Any]] = get_type_hints(kind)
+    with path.open(newline="") as file:
+        return [kind(**{name: types[name](value) for name, value in row.items()}) for row in csv.DictReader(file)]
