@@ -37,16 +37,14 @@ _WORKER_DELAY = 0.06  # seconds a word: an answer takes about a second
 _SYNCS = 200
 
 
-async def measure_platforms(arguments: argparse.Namespace) -> list[Turns]:
+async def measure_platforms(arguments: argparse.Namespace, found: list[Turns]) -> None:
     """Each bot on each platform in each round. The store in memory is only for the turns at rest."""
-    found: list[Turns] = []
     for number in range(1, arguments.rounds + 1):
         for name in arguments.only:
             for bot in (BARE, OURS, IN_MEMORY):
                 for each in await _measured(number, name, bot, arguments):
                     found.append(each)
                     print(turn_results.line(each), flush=True)
-    return found
 
 
 async def _measured(number: int, name: str, bot: str, arguments: argparse.Namespace) -> list[Turns]:
@@ -76,14 +74,12 @@ async def _bot(bot: str, account: Account) -> AsyncIterator[tuple[Process, Serve
             yield process, Server(StoreSettings(data_dir=Path(folder)))
 
 
-async def measure_workers(arguments: argparse.Namespace) -> list[Scaled]:
+async def measure_workers(arguments: argparse.Namespace, found: list[Scaled]) -> None:
     """So many workers behind one listener, and twice as many people as they can answer at once."""
-    found: list[Scaled] = []
     for number in range(1, arguments.rounds + 1):
         for workers in arguments.workers:
             found.append(await _scaled(number, workers, arguments.seconds))
             print(turn_results.line(found[-1]), flush=True)
-    return found
 
 
 async def _scaled(number: int, workers: int, seconds: float) -> Scaled:
@@ -122,9 +118,15 @@ async def main(arguments: argparse.Namespace) -> None:
     sync = await asyncio.to_thread(sync_seconds)
     print(f"a sync of the disk takes {1000 * sync:.2f} ms")
     commands = arguments.commands or ("platforms", "workers")
-    turns = await measure_platforms(arguments) if "platforms" in commands else []
-    scaled = await measure_workers(arguments) if "workers" in commands else []
-    turn_results.write(arguments.results, turns, scaled, sync)
+    turns: list[Turns] = []
+    scaled: list[Scaled] = []
+    try:
+        if "platforms" in commands:
+            await measure_platforms(arguments, turns)
+        if "workers" in commands:
+            await measure_workers(arguments, scaled)
+    finally:  # also what was measured until something broke, or somebody had no more time
+        turn_results.write(arguments.results, turns, scaled, sync)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

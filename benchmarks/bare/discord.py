@@ -1,5 +1,6 @@
 """An echo bot on discord.py."""
 
+import logging
 import sys
 
 import discord  # noqa: TID251
@@ -20,7 +21,7 @@ def main(account: Account) -> None:
     settings = DiscordSettings(token=account.token, api_base=account.api_base, gateway_url=account.gateway_url)
     settings.direct_rest()
     settings.direct_gateway(account.gateway_url)
-    client.run(account.token)
+    client.run(account.token, log_level=logging.WARNING)
 
 
 if __name__ == "__main__":
