@@ -48,11 +48,13 @@ class Talk(msgspec.Struct, frozen=True):
 
 class Heard(msgspec.Struct, frozen=True):
     """`latencies` are the seconds from each question to the moment when its whole answer stands in the room,
-    `seconds` what all took, and `requests` how often the bot called the platform."""
+    `seconds` what all took, and `requests` how often the bot called the platform. `steady` is how many answers
+    came a second while there was always a next question: without the end, when fewer and fewer people wait."""
 
     latencies: list[float]
     seconds: float
     requests: int
+    steady: float
 
 
 class Town(Protocol):
@@ -170,6 +172,8 @@ class People:
         self._town = town
         self._numbers = itertools.count()
         self._waiting: dict[str, tuple[str, asyncio.Future[float]]] = {}
+        self._answered: list[float] = []
+        self._last_question = 0.0
 
     async def have(self, talk: Talk) -> Heard:
         """Raises AssertionError when an answer does not come."""
@@ -177,13 +181,16 @@ class People:
         latencies: list[float] = []
         turns = iter(range(talk.turns))  # of all lanes together
         requests, begun = self._town.requests, time.perf_counter()
+        self._answered.clear()
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch())
             async with asyncio.TaskGroup() as lanes:
                 for _ in range(talk.at_once):
                     lanes.create_task(self._ask(turns, talk.people, latencies))
             watching.cancel()
-        return Heard(latencies, time.perf_counter() - begun, self._town.requests - requests)
+        asking = self._last_question - begun
+        steady = sum(at <= self._last_question for at in self._answered) / asking if asking else 0.0
+        return Heard(latencies, time.perf_counter() - begun, self._town.requests - requests, steady)
 
     async def _ask(self, turns: Iterator[int], people: int, latencies: list[float]) -> None:
         for _ in turns:
@@ -191,9 +198,10 @@ class People:
             person = f"person{number % people}"
             answered: asyncio.Future[float] = asyncio.get_running_loop().create_future()
             self._waiting[person] = str(number), answered
-            asked = time.perf_counter()
+            asked = self._last_question = time.perf_counter()
             await self._town.say(f"{_WORDS} {number}", person)
-            latencies.append(await answered - asked)
+            self._answered.append(await answered)
+            latencies.append(self._answered[-1] - asked)
 
     async def _watch(self) -> None:
         while True:

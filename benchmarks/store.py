@@ -196,8 +196,9 @@ async def _unrewritten(store: Store) -> AsyncIterator[None]:
     while True:
         state: dict[str, Any] = await store.client.read(lambda redis: redis.info("persistence"))
         if not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"]):
-            return
+            break
         await asyncio.sleep(0.2)
+    await asyncio.to_thread(os.sync)  # nor what the kernel has still to write of it
 
 
 async def _restart(settings: StoreSettings) -> float:

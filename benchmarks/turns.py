@@ -99,7 +99,7 @@ async def _scaled(number: int, workers: int, seconds: float) -> Scaled:
             await stack.enter_async_context(ours(spec))
         await place.talk(Talk(at_once, at_once, 2 * at_once))
         heard = await place.talk(Talk(max(at_once, int(seconds * at_once / 2)), at_once, 2 * at_once))
-    return Scaled(number, workers, len(heard.latencies), len(heard.latencies) / heard.seconds)
+    return Scaled(number, workers, len(heard.latencies), heard.steady)
 
 
 def sync_seconds(folder: str | None = None) -> float:
