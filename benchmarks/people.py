@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol, Self
 
@@ -185,17 +185,18 @@ class People:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch())
             async with asyncio.TaskGroup() as lanes:
-                for _ in range(talk.at_once):
-                    lanes.create_task(self._ask(turns, talk.people, latencies))
+                for lane in range(talk.at_once):
+                    # People of its own: nobody asks again before the answer is there.
+                    own = range(lane, max(talk.people, talk.at_once), talk.at_once)
+                    lanes.create_task(self._ask(turns, own, latencies))
             watching.cancel()
         asking = self._last_question - begun
         steady = sum(at <= self._last_question for at in self._answered) / asking if asking else 0.0
         return Heard(latencies, time.perf_counter() - begun, self._town.requests - requests, steady)
 
-    async def _ask(self, turns: Iterator[int], people: int, latencies: list[float]) -> None:
-        for _ in turns:
-            number = next(self._numbers)
-            person = f"person{number % people}"
+    async def _ask(self, turns: Iterator[int], people: Sequence[int], latencies: list[float]) -> None:
+        for who, _ in zip(itertools.cycle(people), turns, strict=False):
+            number, person = next(self._numbers), f"person{who}"
             answered: asyncio.Future[float] = asyncio.get_running_loop().create_future()
             self._waiting[person] = str(number), answered
             asked = self._last_question = time.perf_counter()
