@@ -235,7 +235,7 @@ async def run_until_signal(store: Store, plan: Plan, report: Report) -> Bot:
 
 
 def _spare_what_stays() -> None:
-    """What the start has loaded is never garbage, and a collection that looked at all of it would hold up everybody.
+    """What the start has loaded is never garbage, and a collection that looked at all of it would hold up all.
     Each turn makes so many objects that a collection after every 700 of them takes a tenth of its time."""
     gc.collect()
     gc.freeze()
