@@ -10,6 +10,7 @@ from adapters.delivery import Limited, Pace, Planner, Rate, Unavailable
 from adapters.discord import account, commands
 from adapters.discord.account import Account
 from adapters.discord.channel import RoomChannel
+from adapters.discord.gap import Gap
 from adapters.discord.intake import Intake
 from adapters.discord.interaction import InteractionChannel
 from adapters.discord.listening import Listening, Patience
@@ -72,10 +73,12 @@ class DiscordAdapter:
             async with asyncio.TaskGroup() as group:
                 seen = Seen(inbox, known.bot)
                 await self._through(seen.load)
-                intake = Intake(inbox, self._rest, known.bot, group)
+                gap = Gap()
+                intake = Intake(inbox, self._rest, known.bot, group, gap, seen)
                 group.create_task(seen.keep(), name="seen")
                 group.create_task(self._offer_commands(inbox, known.application), name="commands")
-                await Listening(self._settings, known, self._rest, intake, seen, group, self._patience).run()
+                listening = Listening(self._settings, known, self._rest, intake, seen, gap, group, self._patience)
+                await listening.run()
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
 

@@ -13,8 +13,10 @@ from contextlib import asynccontextmanager
 from adapters.delivery import Limited, Unavailable
 from adapters.discord.apology import Apologies
 from adapters.discord.events import Payload, Place, to_command, to_event
+from adapters.discord.gap import Gap
 from adapters.discord.interaction import EPHEMERAL
 from adapters.discord.rest import Rejected, Rest
+from adapters.discord.seen import Seen
 from adapters.discord.waiting import Waits
 from core.errors import Overloaded, Refused, StoreUnavailable
 from core.turns import Event, Inbox
@@ -41,20 +43,27 @@ _UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 
 
 class Intake:
-    """Takes payloads for the bot `me`. `group` is the parent of what goes on when a method has returned."""
+    """Takes payloads for the bot `me`. `group` is the parent of what goes on when a method has returned.
 
-    def __init__(self, inbox: Inbox, rest: Rest, me: str, group: asyncio.TaskGroup) -> None:
+    Messages wait for what was missed in their channel before them: `gap` says when that is read. A channel of
+    direct messages is in `seen`, and on disk, before anything in it is accepted: whoever was answered once is not
+    missed.
+    """
+
+    def __init__(self, inbox: Inbox, rest: Rest, me: str, group: asyncio.TaskGroup, gap: Gap, seen: Seen) -> None:
         self._inbox = inbox
         self._rest = rest
         self._me = me
         self._group = group
+        self._gap = gap
+        self._seen = seen
         self._apologies = Apologies(rest)
         self._lanes: dict[str, tuple[asyncio.Lock, int]] = {}
         self._waiting = 0
 
     def message(self, payload: Payload, place: WherePlaced) -> None:
         """A MESSAGE_CREATE: accept it after those of its channel that came before."""
-        self._begin("message", lambda: self.take(payload, place))
+        self._begin("message", lambda: self._take_in_turn(payload, place))
 
     def command(self, payload: Payload) -> None:
         """An INTERACTION_CREATE: accept it and answer Discord in time."""
@@ -76,12 +85,21 @@ class Intake:
     async def take(self, payload: Payload, place: WherePlaced) -> None:
         """Accept the message, if it is for us; durable when this returns, or its writer was told."""
         try:
-            async with self._lane(str(payload["channel_id"])):
-                event = to_event(payload, self._me, await place(payload))
-                if event is not None:
-                    await self._accept(event)
+            event = to_event(payload, self._me, await place(payload))
+            if event is not None:
+                await self._accept(event, str(payload["channel_id"]) if payload.get("guild_id") is None else None)
         except _UNREADABLE as exc:
             log.warning("a message that cannot be read is left out: %s", type(exc).__name__)
+
+    async def _take_in_turn(self, payload: Payload, place: WherePlaced) -> None:
+        try:
+            channel = str(payload["channel_id"])
+        except _UNREADABLE as exc:
+            log.warning("a message that cannot be read is left out: %s", type(exc).__name__)
+            return
+        async with self._lane(channel):
+            await self._gap.passed(channel)
+            await self.take(payload, place)
 
     @asynccontextmanager
     async def _lane(self, channel: str) -> AsyncIterator[None]:
@@ -95,9 +113,9 @@ class Intake:
             if users > 1:
                 self._lanes[channel] = lock, users - 1
 
-    async def _accept(self, event: Event) -> None:
+    async def _accept(self, event: Event, direct: str | None) -> None:
         try:
-            await self._durable(event, _STORE_PATIENCE)
+            await self._durable(event, _STORE_PATIENCE, direct)
         except Overloaded as exc:
             log.warning("not taken, the mailbox is full: %s", event.id)
             await self._apologies.say(event, exc.reply)
@@ -105,13 +123,16 @@ class Intake:
             log.error("not taken, the store is away: %s", event.id)  # noqa: TRY400 - the store logs why
             await self._apologies.say(event, exc.reply)
 
-    async def _durable(self, event: Event, seconds: float) -> None:
-        """Have the event accepted. Raises `StoreUnavailable` after `seconds`, and `Overloaded`."""
+    async def _durable(self, event: Event, seconds: float, direct: str | None = None) -> None:
+        """Have the event accepted, and its channel `direct` remembered before that. Raises `StoreUnavailable`
+        after `seconds`, and `Overloaded`."""
         waits = Waits(first=0.25, longest=5.0)
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     try:
+                        if direct is not None:
+                            await self._seen.remember(direct)
                         await self._inbox.accept(event)
                     except StoreUnavailable:
                         await waits.next()

@@ -15,6 +15,7 @@ import discord  # noqa: TID251
 from adapters.delivery import Limited, Unavailable
 from adapters.discord.account import Account
 from adapters.discord.events import Payload
+from adapters.discord.gap import Gap
 from adapters.discord.gateway import Gateway
 from adapters.discord.intake import Intake
 from adapters.discord.missed import read_missed
@@ -80,6 +81,7 @@ class Listening:
         rest: Rest,
         intake: Intake,
         seen: Seen,
+        gap: Gap,
         group: asyncio.TaskGroup,
         patience: Patience,
     ) -> None:
@@ -88,6 +90,8 @@ class Listening:
         self._rest = rest
         self._intake = intake
         self._seen = seen
+        self._gap = gap
+        self._has_begun = False
         self._group = group
         self._patience = patience
         self._waits = Waits(patience.first_wait, patience.longest_wait)
@@ -123,6 +127,9 @@ class Listening:
 
     def began(self) -> None:
         self._seen.begin_gap()
+        if self._has_begun or not self._seen.is_new:
+            self._gap.open()
+        self._has_begun = True
 
     def ready(self) -> None:
         self._waits.reset()
@@ -206,5 +213,7 @@ class Listening:
 
     async def _read_missed(self, client: Gateway) -> None:
         after = self._seen.begin_gap()
-        await read_missed(client.guilds, self._seen.directs, after, self._rest, self._intake, client.place)
+        await read_missed(
+            client.guilds, self._seen.directs, after, self._rest, self._intake, client.place, self._gap
+        )
         self._seen.end_gap()

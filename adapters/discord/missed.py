@@ -14,6 +14,7 @@ from typing import Any
 import discord  # noqa: TID251
 
 from adapters.delivery import Limited, Unavailable
+from adapters.discord.gap import Gap
 from adapters.discord.intake import Intake, WherePlaced
 from adapters.discord.rest import Rejected, Rest
 from core.errors import Refused
@@ -34,12 +35,15 @@ async def read_missed(
     rest: Rest,
     intake: Intake,
     place: WherePlaced,
+    gap: Gap,
 ) -> None:
-    """Take the messages that are newer than the id `after`, oldest first in each channel."""
+    """Take the messages that are newer than the id `after`, oldest first in each channel. `gap` is told where that
+    is, and how far it has come."""
     floor = max(after, discord.utils.time_snowflake(discord.utils.utcnow() - _OLDEST))
     where = [*((channel, None) for channel in directs), *_fresh(guilds, floor)]
     if len(where) > _CHANNELS:
         log.warning("%d channels have news; the newest %d are read", len(where), _CHANNELS)
+    gap.narrow(channel for channel, _ in where[:_CHANNELS])
     for channel, guild in where[:_CHANNELS]:
         try:
             await _read(channel, guild, floor, rest, intake, place)
@@ -47,6 +51,7 @@ async def read_missed(
             log.info("channel %s cannot be read: %s", channel, exc)
         except (Limited, Unavailable) as exc:
             log.warning("channel %s was not read: %s", channel, exc)
+        gap.was_read(channel)
 
 
 def _fresh(guilds: Iterable[discord.Guild], floor: int) -> list[tuple[str, discord.Guild | None]]:

@@ -34,6 +34,8 @@ class Seen:
         self._inbox = inbox
         self._key = f"discord/{me}/seen"
         self._written: bytes | None = None
+        self._kept: frozenset[str] = frozenset()  # the channels in what was written last
+        self._saving = asyncio.Lock()
         self._directs: dict[str, None] = {}
         self._floor: int | None = None
         self._changed = asyncio.Event()
@@ -44,8 +46,14 @@ class Seen:
         """The channels of direct messages, the one heard last at the end."""
         return list(self._directs)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the bot has never listened before."""
+        return self._first > 0
+
     async def load(self) -> None:
         """Raises `StoreUnavailable`."""
+        self._changed.set()  # from now on something may be missed: that is written at once
         if (written := await self._inbox.get(self._key)) is None:
             return
         try:
@@ -55,6 +63,7 @@ class Seen:
             return
         self._newest, self._first = record.newest, 0
         self._directs = dict.fromkeys(record.directs)
+        self._kept = frozenset(record.directs)
 
     def note(self, channel: str, message: int, *, direct: bool) -> None:
         """A message was seen."""
@@ -89,10 +98,16 @@ class Seen:
                 log.debug("what was seen is not written: %s", exc)
             await asyncio.sleep(_EVERY)
 
+    async def remember(self, channel: str) -> None:
+        """Return when the store has this channel of direct messages. Raises `StoreUnavailable`."""
+        if channel not in self._kept:
+            await self.save()
+
     async def save(self) -> None:
         """Raises `StoreUnavailable`."""
-        newest = self._newest if self._floor is None else self._floor
-        record = msgspec.json.encode(_Record(newest, self.directs))
-        if record != self._written:
-            await self._inbox.set(self._key, record, expires=_KEPT)
-            self._written = record
+        async with self._saving:
+            newest, directs = self._newest if self._floor is None else self._floor, self.directs
+            record = msgspec.json.encode(_Record(newest, directs))
+            if record != self._written:
+                await self._inbox.set(self._key, record, expires=_KEPT)
+                self._written, self._kept = record, frozenset(directs)

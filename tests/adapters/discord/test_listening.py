@@ -123,6 +123,31 @@ async def test_what_was_said_between_two_processes_is_read_later(inbox: Notebook
         await fake.until(lambda: inbox.texts == ["before", "in between"])
 
 
+async def test_direct_message_is_read_later_from_whoever_was_first_heard_a_moment_before_the_end(
+    inbox: Notebook, fake: FakeDiscord
+) -> None:
+    async with process(inbox, fake):
+        fake.say("before")
+        await fake.until(lambda: inbox.texts == ["before"] and seen_by(fake) in inbox.values)
+        fake.say("hello", person="bob")
+        await fake.until(lambda: inbox.texts == ["before", "hello"])
+    fake.say("in between", person="bob")
+    async with process(inbox, fake):
+        await fake.until(lambda: inbox.texts == ["before", "hello", "in between"])
+
+
+async def test_new_message_waits_for_those_that_were_missed_before_it(inbox: Notebook, fake: FakeDiscord) -> None:
+    async with process(inbox, fake):
+        fake.say("before")
+        await fake.until(lambda: inbox.texts == ["before"])
+    for number in range(3):
+        fake.say(f"missed {number}")
+    async with process(inbox, fake):
+        fake.say("new")
+        await fake.until(lambda: len(inbox.texts) == 5)
+    assert inbox.texts == ["before", "missed 0", "missed 1", "missed 2", "new"]
+
+
 async def test_what_was_said_long_ago_is_left_alone(inbox: Notebook, fake: FakeDiscord) -> None:
     async with process(inbox, fake):
         fake.say("before", age=9000)
