@@ -13,10 +13,10 @@ models.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from core.errors import LeaseLost
+from core.errors import LeaseLost, StoreUnavailable
 from core.store.channels import Channels
 from core.store.claim import Claim
 from core.store.client import Client
@@ -31,6 +31,10 @@ from core.summary import Summaries
 from core.turns import Conversation, Part, Turn
 
 log = logging.getLogger(__name__)
+
+# How long a store may be away before a turn that is under way is given up.
+_OUTAGE = 60.0
+_ASK_AGAIN = 0.2
 
 
 class Claims:
@@ -146,11 +150,12 @@ class Claims:
     async def shown(self, claim: Claim, part: int, message: str) -> None:
         """Record that part number `part` has become the platform's message `message`.
 
-        Raises `LeaseLost` and `StoreUnavailable`.
+        A store that is away is waited for: nobody else knows that message, and who takes over would send it again.
+        Raises `LeaseLost`, and `StoreUnavailable` after a minute.
         """
         recorded = claim.parts[part]
-        answer = await self._client.run(
-            "shown", self._of(claim, "c", "r"), claim.token, claim.fence, part, message
+        answer = await self._patiently(
+            lambda: self._client.run("shown", self._of(claim, "c", "r"), claim.token, claim.fence, part, message)
         )
         self._end_if_lost(claim, answer)
         claim.parts[part] = Part(recorded.text, recorded.end, message)
@@ -173,19 +178,23 @@ class Claims:
         ("": the default one; `None`: as it was). `summaries` take the place of the claim's, unless those were
         forgotten meanwhile. `text` is kept for whoever delivers. Lease and entry stay ours.
 
-        Raises `LeaseLost` and `StoreUnavailable`.
+        A store that is away is waited for, as by `shown`, which may be under way beside it. Raises `LeaseLost`,
+        and `StoreUnavailable` after a minute.
         """
         assert [turn.number for turn in turns] == list(range(claim.last + 1, claim.last + 1 + len(turns)))
         started = self._now()
-        answer = await self._client.run(
-            "complete",
-            [*self._of(claim, "c", "q", "t", "r"), self._keys.place(claim.conversation)],
-            *(claim.token, claim.fence, self._lease_ms, claim.number, claim.last),
-            *(self._records.encode_text(text), "" if window is None else window, self._max_turns, int(clear)),
-            *(int(persona is not None), self._records.encode_text(persona) if persona else "", claim.event.server),
-            b"" if summaries is None else self._records.encode(summaries),
-            *map(self._records.encode, turns),
-            commit=True,
+        answer = await self._patiently(
+            lambda: self._client.run(
+                "complete",
+                [*self._of(claim, "c", "q", "t", "r"), self._keys.place(claim.conversation)],
+                *(claim.token, claim.fence, self._lease_ms, claim.number, claim.last),
+                *(self._records.encode_text(text), "" if window is None else window, self._max_turns, int(clear)),
+                *(int(persona is not None), self._records.encode_text(persona) if persona else ""),
+                claim.event.server,
+                b"" if summaries is None else self._records.encode(summaries),
+                *map(self._records.encode, turns),
+                commit=True,
+            )
         )
         if answer == -2:
             claim.lost = True
@@ -222,6 +231,18 @@ class Claims:
             "release", [*self._of(claim, "c"), claim.entry.stream], *self._ending(claim), int(begun)
         )
         self._end_if_lost(claim, answer)
+
+    async def _patiently(self, step: Callable[[], Awaitable[int]]) -> int:
+        """Its answer, however often the store is away within the time. The lease may well be ours still: when the
+        store comes back, whoever is first has it."""
+        until = self._now() + _OUTAGE
+        while True:
+            try:
+                return await step()
+            except StoreUnavailable:
+                if self._now() >= until:
+                    raise
+                await asyncio.sleep(_ASK_AGAIN)
 
     def _beat(self, claims: Sequence[Claim]) -> Call:
         keys: list[str] = []

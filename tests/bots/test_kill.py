@@ -30,6 +30,7 @@ REPLY = f"You said: {QUESTION}"
 AGAIN = "and again"
 PAIR = [("user", QUESTION), ("assistant", REPLY)]
 SLOWLY = {"TRIALOGUE_MODEL__DELAY": "0.1"}  # seconds a word
+AWAY = 8.0  # longer than one call to the store is tried
 
 _SEND = "POST", "/channels/{channel_id}/messages"
 _EDIT = "PATCH", "/channels/{channel_id}/messages/{message_id}"
@@ -265,3 +266,21 @@ def paused(process: Process) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGCONT)
+
+
+async def test_reply_that_was_sent_while_the_store_was_away_is_not_sent_again(
+    command: Command, town: Town, server: RedisServer
+) -> None:
+    telegram = town.telegram
+    async with command.running(**town.settings, TRIALOGUE_REDIS__URL=server.url) as (process, _):
+        with telegram.hold("sendMessage"):
+            await telegram.say(QUESTION)
+            await telegram.until(lambda: bool(telegram.calls("sendMessage")), within=SECONDS)
+            server.kill()
+        await telegram.until(lambda: len(telegram.shown("ann")) == 1, within=SECONDS)
+        await asyncio.sleep(AWAY)
+        server.ensure()
+        await telegram.say(AGAIN)
+        await telegram.until(lambda: telegram.shown("ann")[-1:] == [f"You said: {AGAIN}"], within=25.0)
+        assert process.returncode is None
+    assert telegram.shown("ann") == [REPLY, f"You said: {AGAIN}"]
