@@ -62,7 +62,6 @@ class SlackAdapter:
         waits: Waits | None = None,
         pace: Pace = PACE,
         clock: Callable[[], float] = time.time,
-        pace: Pace = PACE,
     ) -> None:
         self.bot = ""
         self.routes: list[Route] = []
@@ -71,7 +70,6 @@ class SlackAdapter:
         self._settings = settings
         self._fleet = fleet
         self._waits = waits or Waits()
-        self._pace = pace
         self._clock = clock
         self._pace = pace
         self._handler: AsyncSlackRequestHandler | None = None

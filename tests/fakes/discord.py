@@ -65,6 +65,7 @@ class FakeDiscord:
         self.rest = RestApi(self.world)
         self.world.tell = self.gateway.say
         self.journal: list[Call] = []
+        self.down = False  # then it does nothing for anybody
         self.wrong: list[str] = []
         self.api_base = self.gateway_url = ""
         self._spec = given_spec()
@@ -219,6 +220,16 @@ class FakeDiscord:
         """The next calls of a path that ends so go wrong, one for each fault. `after`: what a 429 asks for."""
         self._faults[method, path].extend((fault, after) for fault in faults * times)
 
+    def mend(self) -> None:
+        """Nothing goes wrong any more."""
+        self._faults.clear()
+        self.down = self.gateway.down = False
+
+    def break_down(self) -> None:
+        """Until it is mended, nobody reaches Discord. Sessions can be resumed then."""
+        self.down = self.gateway.down = True
+        self.gateway.drop()
+
     @contextmanager
     def hold(self, method: str, path: str) -> Iterator[None]:
         """Calls of a path that ends so are not done and not answered before the block is left."""
@@ -267,6 +278,8 @@ class FakeDiscord:
         method, parameters = request.method, dict(request.match_info)
         body = await request.json() if request.can_read_body else None
         query = dict(request.query)
+        if self.down:
+            return web.Response(status=503, text=_PAGE, content_type="text/html")
         self.journal.append(Call(method, path, parameters, body))
         if self._spec is not None:
             self.wrong += self._spec.wrong(method, path, query, body)
@@ -343,8 +356,8 @@ def _broken(request: web.Request, fault: Fault | None, after: float) -> web.Stre
         case "garbage":
             return web.Response(body=b'{"id": "1", "con', headers={"Content-Type": "application/json"})
         case "cut before" | "cut after":
-            assert request.transport is not None
-            request.transport.abort()
+            if request.transport is not None:  # else the caller has gone already
+                request.transport.abort()
             return web.Response()
 
 

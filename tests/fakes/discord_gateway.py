@@ -88,6 +88,7 @@ class FakeGateway:
         self._world = world
         self._sessions: dict[str, Session] = {}
         self._refusals = 0
+        self.down = False  # then every handshake is answered with 503
         self.url = ""
         self.sessions_left = 1000
         self.connections = self.identified = self.resumed = 0
@@ -146,8 +147,8 @@ class FakeGateway:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.connections += 1
-        if self._refusals:
-            self._refusals -= 1
+        if self._refusals or self.down:
+            self._refusals = max(0, self._refusals - 1)
             self._world.wake()
             return web.Response(status=503, text="<html>no</html>", content_type="text/html")
         response = web.WebSocketResponse(compress=False)

@@ -39,19 +39,24 @@ class FakeSlack(World):
     """The server. Enter it; an adapter needs its `api_base` and tokens. `api` is what the methods have done.
 
     Events go to the WebSockets of Socket Mode until `push_to` names a URL. An event that is not acknowledged
-    within `patience` seconds is brought again. `brought` are those that were acknowledged, `lost` those that were
-    not, and `retried` counts what was brought in vain.
+    within `patience` seconds is brought again, `pauses` seconds later. `brought` are those that were acknowledged,
+    `lost` those that were not, and `retried` counts what was brought in vain. `steps` has each message's ts when
+    it is begun to be brought, and again, with True, when it was acknowledged.
     """
 
     bot_token = "xoxb-1-fake-bot-token"
     app_token = "xapp-1-fake-app-token"
     signing_secret = "fake-signing-secret"
 
-    def __init__(self, *, rates: bool = False, patience: float = 3.0) -> None:
+    def __init__(
+        self, *, rates: bool = False, patience: float = 3.0, pauses: tuple[float, ...] = (0.0,) * RETRIES
+    ) -> None:
         super().__init__()
         self.api = WebApi(self, rates=rates)
         self.api_base = ""
         self.patience = patience
+        self.pauses = pauses
+        self.steps: list[tuple[str, bool]] = []
         self.journal: list[Call] = []
         self.wrong: list[str] = []
         self.lost: list[Json] = []
@@ -100,6 +105,16 @@ class FakeSlack(World):
         "cut before", "cut after", or the name of an error. `after` is what a 429 asks for. The method "link" is
         the opening of a WebSocket."""
         self._faults[method].extend((fault, after) for fault in faults)
+
+    def mend(self) -> None:
+        """Nothing goes wrong any more."""
+        self._faults.clear()
+        self._away = False
+
+    def break_down(self) -> None:
+        """Until it is mended, nobody reaches Slack. What it has to bring is brought then."""
+        self._away = True
+        self.cut_sockets()
 
     @contextmanager
     def hold(self, method: str) -> Iterator[None]:
@@ -190,10 +205,12 @@ class FakeSlack(World):
                 await asyncio.sleep(0)
 
     async def _bring(self, event: Json, first: int) -> None:
-        for attempt in range(first, first + RETRIES + 1):
+        for attempt, pause in enumerate((0.0, *self.pauses), first):
+            await asyncio.sleep(pause)
             brought = await self._brought(event, attempt)
             if brought:
                 self.brought.append(event)
+                self.steps.append((event["event"].get("ts", ""), True))
                 await self.notify()
                 return
             self.retried += 1
@@ -205,6 +222,7 @@ class FakeSlack(World):
         if self.http is not None:
             return await self.http.bring(event, attempt=attempt, within=self.patience) is not None
         await self.until(lambda: bool(self.sockets.open), within=3600.0)
+        self.steps.append((event["event"].get("ts", ""), False))
         envelope = self._envelope("events_api", event) | {"accepts_response_payload": False}
         if attempt:
             envelope |= {"retry_attempt": attempt, "retry_reason": "timeout"}
@@ -309,8 +327,8 @@ def _broken(request: web.Request, fault: str, after: int) -> web.StreamResponse 
         case "garbage":
             return web.Response(text='{"ok": true, "resu', content_type="application/json")
         case "cut before" | "cut after":
-            assert request.transport is not None
-            request.transport.abort()
+            if request.transport is not None:  # else the caller has gone already
+                request.transport.abort()
             return web.Response()
         case error:
             raise SlackError(error)

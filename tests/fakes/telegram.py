@@ -12,6 +12,7 @@ An incoming text may have any length here, so that an engine that repeats it mak
 import asyncio
 import json
 import re
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -41,8 +42,21 @@ class Call:
     params: Json
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A message that stands because `caller` asked for it, when that was, and whether its answer was cut off."""
+
+    caller: str
+    at: float
+    cut: bool
+
+
 class FakeTelegram(World):
-    """The server. Enter it; an adapter needs its `api_base` and `token`. `api` is what the methods have done."""
+    """The server. Enter it; an adapter needs its `api_base` and `token`. `api` is what the methods have done.
+
+    While `down`, it does nothing for anybody. `sent` has the messages that it has posted for the bot, by chat and
+    number; who asked is known where the bot was given `api_base` with a name of its own after it.
+    """
 
     def __init__(self, *, token: str = "7000:fake-token", privacy: bool = True, rates: bool = False) -> None:
         super().__init__(privacy=privacy)
@@ -50,6 +64,8 @@ class FakeTelegram(World):
         self.token = token
         self.api_base = ""
         self.journal: list[Call] = []
+        self.sent: dict[tuple[int, int], Sent] = {}
+        self.down = False
         self.wrong: list[str] = []
         self._faults: defaultdict[str, deque[tuple[Fault, float]]] = defaultdict(deque)
         self._held: dict[str, asyncio.Event] = {}
@@ -58,7 +74,8 @@ class FakeTelegram(World):
 
     async def __aenter__(self) -> Self:
         app = web.Application()
-        app.router.add_route("*", r"/bot{token:[^/]*}/{method:\w+}", self._serve)
+        for path in (r"/bot{token:[^/]*}/{method:\w+}", r"/{caller:[\w.-]+}/bot{token:[^/]*}/{method:\w+}"):
+            app.router.add_route("*", path, self._serve)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -82,6 +99,11 @@ class FakeTelegram(World):
     def fail(self, method: str, *faults: Fault, after: float = 1.0) -> None:
         """The next calls of `method` go wrong, one for each of `faults`. `after` is what a 429 asks for."""
         self._faults[method.lower()].extend((fault, after) for fault in faults)
+
+    def mend(self) -> None:
+        """Nothing goes wrong any more."""
+        self._faults.clear()
+        self.down = False
 
     @contextmanager
     def hold(self, method: str) -> Iterator[None]:
@@ -125,6 +147,8 @@ class FakeTelegram(World):
         try:
             params = await _params(request)
             self._authorise(request.match_info["token"])
+            if self.down:
+                return _broken(request, "html", 0.0) or web.Response(status=503)
             self.journal.append(Call(method, params))
             if self._spec is not None:
                 self.wrong += self._spec.faults(method, params)
@@ -133,16 +157,24 @@ class FakeTelegram(World):
                 await held.wait()
             faults = self._faults[method.lower()]
             fault, after = faults.popleft() if faults else (None, 0.0)
+            caller = request.match_info.get("caller", "")
             if fault == "cut after":
-                await self.api.call(method, params)
+                await self._do(method, params, caller, cut=True)
             if (broken := _broken(request, fault, after)) is not None:
                 return broken
-            return web.json_response({"ok": True, "result": await self.api.call(method, params)})
+            return web.json_response({"ok": True, "result": await self._do(method, params, caller)})
         except Refusal as refusal:
             return web.json_response(refusal.body, status=refusal.code)
         finally:
             if not self.api.closing:
                 await self.notify()
+
+    async def _do(self, method: str, params: Json, caller: str, *, cut: bool = False) -> object:
+        result = await self.api.call(method, params)
+        if method.lower() == "sendmessage" and isinstance(result, dict):
+            sent = Sent(caller, time.monotonic(), cut)
+            self.sent[result["chat"]["id"], result["message_id"]] = sent
+        return result
 
     def _authorise(self, token: str) -> None:
         if not re.fullmatch(r"\d+:[\w-]+", token):
@@ -165,8 +197,8 @@ def _broken(request: web.Request, fault: Fault | None, after: float) -> web.Stre
         case "garbage":
             return web.Response(text='{"ok": true, "resu', content_type="application/json")
         case "cut before" | "cut after":
-            assert request.transport is not None
-            request.transport.abort()
+            if request.transport is not None:  # else the caller has gone already
+                request.transport.abort()
             return web.Response()
 
 
