@@ -330,3 +330,13 @@ async def test_fake_is_left_while_a_client_listens() -> None:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def test_what_is_said_while_nobody_reaches_it_comes_when_it_is_mended(fake: FakeDiscord) -> None:
+    async with listening(fake) as client:
+        fake.break_down()
+        fake.say("meanwhile", room="general")
+        await fake.until(lambda: fake.gateway.connections > 1)
+        assert client.said == []
+        fake.mend()
+        await fake.until(lambda: client.said == ["meanwhile"])

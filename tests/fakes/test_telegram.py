@@ -205,3 +205,25 @@ async def test_waiting_in_vain_tells_what_was_seen(fake: FakeTelegram, bot: Bot)
     await bot.send_message(fake.chat("ann").id, "all there is")
     with pytest.raises(AssertionError, match="all there is"):
         await fake.until(lambda: False, within=0.01)
+
+
+async def test_nobody_is_answered_until_what_is_down_is_mended(fake: FakeTelegram, bot: Bot) -> None:
+    chat = fake.chat("ann").id
+    fake.fail("sendMessage", "500", "500")
+    fake.down = True
+    with pytest.raises(NetworkError):
+        await bot.send_message(chat, "in vain")
+    fake.mend()
+    await bot.send_message(chat, "mended")
+    assert fake.shown("ann") == ["mended"]
+
+
+async def test_each_message_tells_who_sent_it_and_whether_that_was_told(fake: FakeTelegram) -> None:
+    chat = fake.chat("ann").id
+    named = Bot(fake.token, base_url=f"{fake.api_base}/work-1.2/bot")
+    fake.fail("sendMessage", "cut after")
+    async with named:
+        with pytest.raises(NetworkError):
+            await named.send_message(chat, "one")
+        await named.send_message(chat, "two")
+    assert [(sent.caller, sent.cut) for sent in fake.sent.values()] == [("work-1.2", True), ("work-1.2", False)]
