@@ -28,6 +28,7 @@ from core.errors import Refused
 log = logging.getLogger(__name__)
 
 _CLOSE_WITHIN = 2.0
+_LONGEST_UNREAD = 30.0  # seconds between two tries to read what was missed
 
 
 class _OnlyWhat(logging.Filter):
@@ -213,7 +214,8 @@ class Listening:
 
     async def _read_missed(self, client: Gateway) -> None:
         after = self._seen.begin_gap()
+        waits = Waits(self._patience.first_wait, min(self._patience.longest_wait, _LONGEST_UNREAD))
         await read_missed(
-            client.guilds, self._seen.directs, after, self._rest, self._intake, client.place, self._gap
+            client.guilds, self._seen.directs, after, self._rest, self._intake, client.place, self._gap, waits
         )
         self._seen.end_gap()

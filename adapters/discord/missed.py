@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 import discord  # noqa: TID251
 
@@ -17,6 +16,7 @@ from adapters.delivery import Limited, Unavailable
 from adapters.discord.gap import Gap
 from adapters.discord.intake import Intake, WherePlaced
 from adapters.discord.rest import Rejected, Rest
+from adapters.discord.waiting import Waits
 from core.errors import Refused
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ _OLDEST = timedelta(hours=1)  # who waited longer has gone, and would be surpris
 _CHANNELS = 300
 _PAGE = 100  # the most that one call gives
 _PAGES = 5
-_TRIES = 5
 
 
 async def read_missed(
@@ -36,22 +35,50 @@ async def read_missed(
     intake: Intake,
     place: WherePlaced,
     gap: Gap,
+    waits: Waits,
 ) -> None:
     """Take the messages that are newer than the id `after`, oldest first in each channel. `gap` is told where that
-    is, and how far it has come."""
+    is, and how far it has come. Channels that cannot be read yet are tried again, until it is too late for them.
+    """
     floor = max(after, discord.utils.time_snowflake(discord.utils.utcnow() - _OLDEST))
     where = [*((channel, None) for channel in directs), *_fresh(guilds, floor)]
     if len(where) > _CHANNELS:
         log.warning("%d channels have news; the newest %d are read", len(where), _CHANNELS)
-    gap.narrow(channel for channel, _ in where[:_CHANNELS])
-    for channel, guild in where[:_CHANNELS]:
-        try:
-            await _read(channel, guild, floor, rest, intake, place)
-        except (Rejected, Refused) as exc:
-            log.info("channel %s cannot be read: %s", channel, exc)
-        except (Limited, Unavailable) as exc:
-            log.warning("channel %s was not read: %s", channel, exc)
-        gap.was_read(channel)
+    left = where[:_CHANNELS]
+    gap.narrow(channel for channel, _ in left)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _OLDEST.total_seconds()
+    while left := [one for one in left if not await _is_read(*one, floor, rest, intake, place, gap)]:
+        if loop.time() > until:
+            log.warning("%d channels were not read, the first is %s", len(left), left[0][0])
+            gap.narrow(())
+            return
+        await waits.next()
+
+
+async def _is_read(
+    channel: str,
+    guild: discord.Guild | None,
+    floor: int,
+    rest: Rest,
+    intake: Intake,
+    place: WherePlaced,
+    gap: Gap,
+) -> bool:
+    """Read a channel. False: to be tried again."""
+    try:
+        await _read(channel, guild, floor, rest, intake, place)
+    except (Rejected, Refused) as exc:
+        log.info("channel %s cannot be read: %s", channel, exc)
+    except Unavailable as exc:
+        log.warning("channel %s is not read yet: %s", channel, exc)
+        return False
+    except Limited as exc:
+        log.warning("channel %s is not read yet: %s", channel, exc)
+        await asyncio.sleep(exc.after)
+        return False
+    gap.was_read(channel)
+    return True
 
 
 def _fresh(guilds: Iterable[discord.Guild], floor: int) -> list[tuple[str, discord.Guild | None]]:
@@ -69,7 +96,13 @@ async def _read(
     channel: str, guild: discord.Guild | None, floor: int, rest: Rest, intake: Intake, place: WherePlaced
 ) -> None:
     for _ in range(_PAGES):
-        page = await _page(channel, floor, rest)
+        page = await rest.call(
+            "GET",
+            "/channels/{channel_id}/messages",
+            query={"after": floor, "limit": _PAGE},
+            channel_id=channel,
+        )
+        page = page if isinstance(page, list) else []
         for message in sorted(page, key=lambda one: int(one["id"])):
             if guild is not None:
                 message["guild_id"] = str(guild.id)  # only the gateway says it
@@ -77,25 +110,3 @@ async def _read(
             await intake.take(message, place)
         if len(page) < _PAGE:
             return
-
-
-async def _page(channel: str, after: int, rest: Rest) -> list[dict[str, Any]]:
-    for last in (False,) * (_TRIES - 1) + (True,):
-        try:
-            page = await rest.call(
-                "GET",
-                "/channels/{channel_id}/messages",
-                query={"after": after, "limit": _PAGE},
-                channel_id=channel,
-            )
-        except Limited as exc:
-            if last:
-                raise
-            await asyncio.sleep(exc.after)
-        except Unavailable:
-            if last:
-                raise
-            await asyncio.sleep(1.0)
-        else:
-            return page if isinstance(page, list) else []
-    return []

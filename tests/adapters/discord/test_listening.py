@@ -148,6 +148,18 @@ async def test_new_message_waits_for_those_that_were_missed_before_it(inbox: Not
     assert inbox.texts == ["before", "missed 0", "missed 1", "missed 2", "new"]
 
 
+async def test_missed_messages_are_read_when_discord_answers_again(inbox: Notebook, fake: FakeDiscord) -> None:
+    async with process(inbox, fake):
+        fake.say("before")
+        await fake.until(lambda: inbox.texts == ["before"])
+    fake.say("missed")
+    fake.fail("GET", "/messages", "500", "429", "cut before", "html", "503", times=2)
+    async with process(inbox, fake):
+        fake.say("new")
+        await fake.until(lambda: len(inbox.texts) == 3, within=40.0)
+    assert inbox.texts == ["before", "missed", "new"]
+
+
 async def test_what_was_said_long_ago_is_left_alone(inbox: Notebook, fake: FakeDiscord) -> None:
     async with process(inbox, fake):
         fake.say("before", age=9000)
