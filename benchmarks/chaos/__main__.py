@@ -14,6 +14,7 @@ DIR/chaos.md and DIR/chaos.json.
 import argparse
 import asyncio
 import random
+import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,10 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 async def run(plan: Plan, bots: Sequence[str], logs: Path | None, *, calm: float) -> list[Outcome]:
     """What comes of the plan for each bot, one after the other. `logs` is where their output is kept."""
+    main = asyncio.current_task()
+    assert main is not None
+    for number in (signal.SIGINT, signal.SIGTERM):  # what was started is ended, whoever asks
+        asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     outcomes = []
     for number, name in enumerate(bots):
         with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:

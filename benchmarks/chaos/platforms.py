@@ -34,7 +34,10 @@ class Side(Protocol):
 
     async def redeliver(self, number: int) -> None: ...
 
-    def fail(self, call: Call, fault: Fault, after: int) -> None: ...
+    def fail(self, call: Call, fault: Fault, after: int) -> bool:
+        """The next such call goes wrong; False if that is so already. Faults do not pile up: who waits ever longer
+        between two tries would meet nothing else."""
+        ...
 
     def cut(self) -> None: ...
 
@@ -76,8 +79,11 @@ class Discord:
     async def redeliver(self, number: int) -> None:
         self.fake.redeliver(self._ids[number])
 
-    def fail(self, call: Call, fault: Fault, after: int) -> None:
+    def fail(self, call: Call, fault: Fault, after: int) -> bool:
+        if self.fake.is_to_fail(*self._CALLS[call]):
+            return False
         self.fake.fail(*self._CALLS[call], fault, after=after)
+        return True
 
     def cut(self) -> None:
         self.fake.gateway.drop()
@@ -119,12 +125,15 @@ class Telegram:
     async def redeliver(self, number: int) -> None:
         await self.fake.redeliver(self._ids[number])
 
-    def fail(self, call: Call, fault: Fault, after: int) -> None:
+    def fail(self, call: Call, fault: Fault, after: int) -> bool:
+        if self.fake.is_to_fail(self._CALLS[call]):
+            return False
         self.fake.fail(self._CALLS[call], fault, after=after)
+        return True
 
     def cut(self) -> None:
         """It has no connection but those of single calls."""
-        self.fake.fail("getUpdates", "cut after")
+        self.fail("read", "cut after", 0)
 
     def break_down(self) -> None:
         self.fake.down = True
@@ -170,8 +179,11 @@ class Slack:
     async def redeliver(self, number: int) -> None:
         await self.fake.redeliver(self._ids[number])
 
-    def fail(self, call: Call, fault: Fault, after: int) -> None:
+    def fail(self, call: Call, fault: Fault, after: int) -> bool:
+        if self.fake.is_to_fail(self._CALLS[call]):
+            return False
         self.fake.fail(self._CALLS[call], fault, after=after)
+        return True
 
     def cut(self) -> None:
         self.fake.cut_sockets()

@@ -35,6 +35,9 @@ _LOOK_EVERY = 1.0
 UNCHANGED = 20.0
 """Seconds: longer than a lease and its discovery. Who would still answer, or answer again, has done so."""
 
+_GIVEN_UP = 3
+"""Who has not answered for so many times as long does not answer any more: no wait between two tries is longer."""
+
 _RECORDED_WITHIN = 1.0
 """How long after a send its record is on disk at the latest, while the store is there."""
 
@@ -127,16 +130,16 @@ class _Storm:
             await asyncio.sleep(began + self._plan.size.seconds - loop.time())
 
     async def until_answered(self, patience: float, unchanged: float) -> float:
-        """Wait until every message is answered, at most `patience` seconds, and nothing changes any more. Returns
-        after how many seconds the last change was."""
+        """Wait until every message is answered and nothing changes for `unchanged` seconds, or for longer if some
+        are not; at most `patience` seconds. Returns after how many of them the last change was."""
         began = changed = time.monotonic()
         before: Mapping[Platform, Verdict] = {}
         while True:
             now, verdicts = time.monotonic(), self.verdicts()
             if verdicts != before:
                 before, changed = verdicts, now
-            is_over = total(verdicts.values()).is_settled or now - began > patience
-            if is_over and (now - changed > unchanged or now - began > patience + unchanged):
+            settled, quiet = total(verdicts.values()).is_settled, now - changed
+            if quiet > (unchanged if settled else _GIVEN_UP * unchanged) or now - began > patience + unchanged:
                 return changed - began
             await asyncio.sleep(_LOOK_EVERY)
 
@@ -161,8 +164,7 @@ class _Storm:
                 await self._town.sides[platform].redeliver(number)
                 self.faults += 1
             case Break(platform, call, fault, after):
-                self._town.sides[platform].fail(call, fault, after)
-                self.faults += 1
+                self.faults += self._town.sides[platform].fail(call, fault, after)
             case Cut(platform):
                 self._town.sides[platform].cut()
                 self.faults += 1

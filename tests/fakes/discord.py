@@ -220,6 +220,10 @@ class FakeDiscord:
         """The next calls of a path that ends so go wrong, one for each fault. `after`: what a 429 asks for."""
         self._faults[method, path].extend((fault, after) for fault in faults * times)
 
+    def is_to_fail(self, method: str, path: str) -> bool:
+        """Whether the next call of a path that ends so goes wrong."""
+        return bool(self._faults[method, path])
+
     def mend(self) -> None:
         """Nothing goes wrong any more."""
         self._faults.clear()

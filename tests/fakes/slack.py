@@ -106,6 +106,10 @@ class FakeSlack(World):
         the opening of a WebSocket."""
         self._faults[method].extend((fault, after) for fault in faults)
 
+    def is_to_fail(self, method: str) -> bool:
+        """Whether the next call of `method` goes wrong."""
+        return bool(self._faults[method])
+
     def mend(self) -> None:
         """Nothing goes wrong any more."""
         self._faults.clear()

@@ -100,6 +100,10 @@ class FakeTelegram(World):
         """The next calls of `method` go wrong, one for each of `faults`. `after` is what a 429 asks for."""
         self._faults[method.lower()].extend((fault, after) for fault in faults)
 
+    def is_to_fail(self, method: str) -> bool:
+        """Whether the next call of `method` goes wrong."""
+        return bool(self._faults[method.lower()])
+
     def mend(self) -> None:
         """Nothing goes wrong any more."""
         self._faults.clear()
