@@ -30,7 +30,7 @@ from benchmarks.server import Counted
 from benchmarks.store_results import Filled, Step
 from core.store.claim import Claim
 from core.store.client import StoreSettings
-from core.store.records import encode_turn
+from core.store.records import Records
 from core.store.store import Store, open_store
 from core.turns import Conversation, Event, Room, Speaker, Turn
 
@@ -89,7 +89,7 @@ async def fill(store: Store, conversations: int) -> None:
 def _history(chance: random.Random) -> list[bytes]:
     lengths = (min(4000, max(1, int(chance.lognormvariate(_MEAN, _SPREAD)))) for _ in range(IDLE_TURNS))
     turns = (Turn(number=i + 1, role="user", text=_text(size), speaker=ANN) for i, size in enumerate(lengths))
-    return [encode_turn(turn) for turn in turns]
+    return [Records().encode(turn) for turn in turns]
 
 
 def _text(size: int) -> str:

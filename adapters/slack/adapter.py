@@ -71,7 +71,6 @@ class SlackAdapter:
         self._fleet = fleet
         self._waits = waits or Waits()
         self._clock = clock
-        self._pace = pace
         self._handler: AsyncSlackRequestHandler | None = None
         self._session: aiohttp.ClientSession
         self._client: AsyncWebClient
