@@ -70,6 +70,7 @@ class SlackAdapter:
         self._settings = settings
         self._fleet = fleet
         self._waits = waits or Waits()
+        self._pace = pace
         self._clock = clock
         self._handler: AsyncSlackRequestHandler | None = None
         self._session: aiohttp.ClientSession

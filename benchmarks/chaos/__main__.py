@@ -32,8 +32,8 @@ async def run(plan: Plan, bots: Sequence[str], logs: Path | None, *, calm: float
     """What comes of the plan for each bot, one after the other. `logs` is where their output is kept."""
     main = asyncio.current_task()
     assert main is not None
-    for number in (signal.SIGINT, signal.SIGTERM):  # what was started is ended, whoever asks
-        asyncio.get_running_loop().add_signal_handler(number, main.cancel)
+    for ended in (signal.SIGINT, signal.SIGTERM):  # what was started is ended, whoever asks
+        asyncio.get_running_loop().add_signal_handler(ended, main.cancel)
     outcomes = []
     for number, name in enumerate(bots):
         with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:

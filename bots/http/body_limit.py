@@ -27,12 +27,13 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received, answering = 0, False
+        received, answering, ended = 0, False, False
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, ended
             message = await receive()
             received += len(message.get("body", b""))
+            ended = not message.get("more_body", False)
             if received > self._max_bytes:
                 raise _TooLarge
             return message
@@ -52,7 +53,8 @@ class BodyLimit:
                     raise
                 too_large = True
         if too_large:
-            await self._discard(receive)
+            if not ended:
+                await self._discard(receive)
             text = f"The body may have {self._max_bytes} bytes.\n"
             await PlainTextResponse(text, 413, {"connection": "close"})(scope, receive, send)
 

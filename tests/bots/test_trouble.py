@@ -20,10 +20,11 @@ from core import notices
 from core.errors import StoreUnavailable
 from tests.bots.test_cli import SECONDS, Command, page
 from tests.core.engine.openai_server import OpenAIServer
-from tests.core.store.servers import RedisServer, free_port, installed
+from tests.core.store.servers import RedisServer, free_port
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.slack import FakeSlack
 from tests.fakes.telegram import FakeTelegram
+from tests.installed import installed
 
 PRIVATE = "zanzibar"  # in each text that a person writes here
 ENDS_WITHIN = 10.0  # the promise is 5 s; a machine that runs other tests as well gets twice that
