@@ -1,7 +1,7 @@
 """Files of one's own, by their endings. Each is UTF-8.
 
 - `.jsonl`: a conversation a line, `{"messages": [{"role": "user", "content": "…"}, …]}`; or what
-  `trialogue memory export` writes, a turn a line.
+  `trialogue memory export` writes, of which the turns are taken.
 - `.txt`: a message a line, said in turn by two; an empty line ends a conversation. Prose is read too: a paragraph
   in a line of its own is a conversation of one message.
 - `.yaml`, `.yml`: `conversations`, each a list of texts that are said in turn, or of messages as above.
@@ -57,7 +57,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _json_lines(path: Path) -> Iterator[Record]:
     """The turns of an exported conversation stand together."""
     lines = ((number, line) for number, line in _lines(path) if line.strip())
-    values = ((number, _decoded(line)) for number, line in lines)
+    values = ((number, value) for number, line in lines if not _is_beside(value := _decoded(line)))
     for conversation, records in groupby(values, lambda record: _conversation(record[1])):
         if conversation is None:
             yield from (_checked(f"{path}:{number}", value) for number, value in records)
@@ -72,9 +72,16 @@ def _decoded(line: str) -> Any:
         return None
 
 
+def _is_beside(value: Any) -> bool:
+    """Whether it is a line of an export that holds no turn."""
+    return isinstance(value, dict) and "record" in value and value["record"] != "said"
+
+
 def _conversation(value: Any) -> Any:
     """Whose turn it is in an export. `None`: it is no line of an export."""
-    return value.get("conversation") if isinstance(value, dict) and isinstance(value.get("turn"), dict) else None
+    if isinstance(value, dict) and value.get("record") == "said" and isinstance(value.get("turn"), dict):
+        return value.get("place"), value.get("thread")
+    return None
 
 
 def _checked(place: str, value: Any) -> Record:
@@ -103,15 +110,17 @@ def _content(content: Any) -> Any:
 
 
 def _exported(path: Path, records: Iterator[tuple[int, Any]]) -> Iterator[Record]:
-    """One conversation of an export. A reply that was cut short teaches nobody how to end one: the conversation is
-    read up to it, and from the next message on."""
+    """One conversation of an export. A reply that was cut short teaches nobody how to end one, and what was
+    forgotten is empty: the conversation is read up to there, and from the next message on."""
     pairs: list[_Pair] = []
     first = 0
     for number, value in records:
         turn = value["turn"]
         first = first or number
-        if turn.get("cut"):
-            yield Bad(f"{path}:{number}", "the reply was cut short")
+        if turn.get("cut") or not turn.get("text"):
+            yield Bad(
+                f"{path}:{number}", "the reply was cut short" if turn.get("cut") else "the turn was forgotten"
+            )
             if pairs:
                 yield _said(f"{path}:{first}", pairs)
             pairs, first = [], 0

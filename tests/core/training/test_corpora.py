@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import CannotTrain
+from core.store import export
+from core.store.records import forgotten
 from core.training import extra
 from core.training.corpora import files
 from core.training.corpora.corpus import Corpus, part_of, read
@@ -86,13 +88,19 @@ def test_an_export_of_memory_is_read_by_conversation_and_no_reply_that_was_cut(t
         ("c1", Turn(number=3, role="user", text="Tell me more")),
         ("c1", Turn(number=4, role="assistant", text="Well, there", cut="stopped")),
         ("c1", Turn(number=5, role="user", text="Again")),
+        ("c1", forgotten(6, None)),
         ("c2", Turn(number=1, role="user", text="Hi")),
     ]
-    encode = msgspec.json.encode
-    lines = [encode({"conversation": name, "turn": turn}).decode() for name, turn in turns]
+    records = [
+        *(export.Export(export.FORMAT), export.Summary("c1", "", "They met.")),
+        *(export.Said(name, "", turn) for name, turn in turns),
+        export.Place("c2", "You are kind."),
+    ]
+    lines = [msgspec.json.encode(record).decode() for record in records]
     assert said(files.read(written(tmp_path / "memory.jsonl", "\n".join(lines)))) == [
-        "4: the reply was cut short",
+        "6: the reply was cut short",
         [*TALK, ("user", "Tell me more")],
+        "8: the turn was forgotten",
         [("user", "Again")],
         [("user", "Hi")],
     ]
