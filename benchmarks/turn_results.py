@@ -142,7 +142,8 @@ def _tables(turns: Sequence[Turns], scaled: Sequence[Scaled]) -> list[str]:
         fewest = min(scaled, key=lambda each: each.workers)
         for each in scaled:
             linear = fewest.per_second * each.workers / fewest.workers
-            lines.append(_row(f"{each.workers}", f"{each.per_second:.1f}", f"{each.per_second / linear:.2f}"))
+            share = f"{each.per_second / linear:.2f}" if linear else "-"
+            lines.append(_row(f"{each.workers}", f"{each.per_second:.1f}", share))
     return lines
 
 

@@ -32,13 +32,12 @@ from core.turns import Conversation, Part, Turn
 
 log = logging.getLogger(__name__)
 
-# How long a store may be away before a turn that is under way is given up.
-_OUTAGE = 60.0
 _ASK_AGAIN = 0.2
 
 
 class Claims:
-    """What a worker does with conversations. Times are in seconds."""
+    """What a worker does with conversations. Times are in seconds; `outage` is how long the store may be away
+    before a turn that is under way is given up."""
 
     def __init__(
         self,
@@ -49,6 +48,7 @@ class Claims:
         max_turns: int,
         lease: float = 9.0,
         beat_every: float = 3.0,
+        outage: float = 60.0,
     ) -> None:
         self.lease = lease
         self.beat_every = beat_every
@@ -58,6 +58,7 @@ class Claims:
         self._keys = client.keys
         self._records = client.records
         self._max_turns = max_turns
+        self._outage = outage
         self._lease_ms = int(lease * 1000)
 
     async def take(self, platforms: Collection[str], count: int, *, wait: float) -> list[Claim]:
@@ -151,7 +152,7 @@ class Claims:
         """Record that part number `part` has become the platform's message `message`.
 
         A store that is away is waited for: nobody else knows that message, and who takes over would send it again.
-        Raises `LeaseLost`, and `StoreUnavailable` after a minute.
+        Raises `LeaseLost`, and `StoreUnavailable` when that takes too long.
         """
         recorded = claim.parts[part]
         answer = await self._patiently(
@@ -179,7 +180,7 @@ class Claims:
         forgotten meanwhile. `text` is kept for whoever delivers. Lease and entry stay ours.
 
         A store that is away is waited for, as by `shown`, which may be under way beside it. Raises `LeaseLost`,
-        and `StoreUnavailable` after a minute.
+        and `StoreUnavailable` when that takes too long.
         """
         assert [turn.number for turn in turns] == list(range(claim.last + 1, claim.last + 1 + len(turns)))
         started = self._now()
@@ -235,7 +236,7 @@ class Claims:
     async def _patiently(self, step: Callable[[], Awaitable[int]]) -> int:
         """Its answer, however often the store is away within the time. The lease may well be ours still: when the
         store comes back, whoever is first has it."""
-        until = self._now() + _OUTAGE
+        until = self._now() + self._outage
         while True:
             try:
                 return await step()

@@ -48,9 +48,9 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    settings: StoreSettings, *, lease: float = 9.0, beat_every: float = 3.0
+    settings: StoreSettings, *, lease: float = 9.0, beat_every: float = 3.0, outage: float = 60.0
 ) -> AsyncIterator[Store]:
-    """The store, connected and checked. `lease` and `beat_every` are in seconds.
+    """The store, connected and checked. `lease`, `beat_every` and `outage` are in seconds, as `Claims` has them.
 
     Raises `StoreUnavailable`.
     """
@@ -60,7 +60,7 @@ async def open_store(
         ready = WorkQueue(client, "ready", tasks, stale_after=lease)
         control = Control(client, WorkQueue(client, "ctl", tasks, stale_after=STALE_AFTER))
         most = settings.max_turns + settings.max_turns % 2  # an answer goes with its question
-        claims = Claims(client, channels, ready, max_turns=most, lease=lease, beat_every=beat_every)
+        claims = Claims(client, channels, ready, max_turns=most, lease=lease, beat_every=beat_every, outage=outage)
         folds = Folds(client, lease=lease, beat_every=beat_every)
         fleet = StoreFleet(client, channels)
         inbox = StoreInbox(client, channels)

@@ -30,7 +30,7 @@ async def test_each_bot_answers_everybody_and_what_it_took_is_written_down(tmp_p
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_workers_share_what_one_listener_hears(tmp_path: Path) -> None:
-    few = ["workers", "--rounds", "1", "--workers", "2", "--seconds", "1"]
+    few = ["workers", "--rounds", "1", "--workers", "2", "--seconds", "4"]
     await turns.main(turns.parse([*few, "--results", str(tmp_path)]))
     assert "| 2 | " in (tmp_path / "turns.md").read_text()
 

@@ -251,7 +251,7 @@ async def test_redis_that_is_too_old_is_one_clear_error_that_says_what_is_needed
 async def test_store_with_another_number_of_shards_is_one_clear_error_that_says_which(command: Command) -> None:
     assert await command.ends("memory", "show") == 0
     assert await command.ends("run", TRIALOGUE_REDIS__SHARDS="8") == 1
-    assert " ".join(command.output.split()).endswith("that cannot change: set redis.shards = 16")
+    assert "that cannot change: set redis.shards = 16" in " ".join(command.output.split())
     assert await command.ends("memory", "show") == 0
 
 

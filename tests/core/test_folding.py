@@ -10,7 +10,7 @@ import pytest
 from core.dialogue import Dialogue, DialogueSettings
 from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params
 from core.engine.loading import load
-from core.engine.local import LocalEngine
+from core.engine.local import LocalEngine, LocalSettings
 from core.engine.remote import RemoteEngine, RemoteSettings
 from core.folding import Folding
 from core.store.client import StoreSettings
@@ -269,19 +269,19 @@ async def test_model_behind_a_server_summarises_as_well(store: Store) -> None:
 @pytest.fixture
 async def bundled(models_dir: Path) -> AsyncIterator[Engine]:
     loaded = await asyncio.to_thread(load, "default", models_dir=models_dir, progress=lambda _what, _share: None)
-    yield await asyncio.to_thread(LocalEngine, loaded)
+    settings = LocalSettings(native=models_dir.parent / "native")
+    yield await asyncio.to_thread(LocalEngine, loaded, settings)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # the model may have to be converted first
 async def test_bundled_model_writes_a_summary_that_the_next_prompt_has(store: Store, bundled: Engine) -> None:
     chat, dialogue = Chat(), DialogueSettings(window=400, summaries=True, params=Params(max_tokens=24))
     said = "My name is Ann, my dog is called Rex, and I live in Lisbon. Tell me about dogs in one sentence."
     async with working(store, chat.deliver, bundled, dialogue=dialogue):
-        for number in range(1, 20):
+        for number in range(1, 9):
             await store.inbox.accept(event(number, said))
             await chat.until_finished(number)
-            if (await store.memory.summary(TALK)).text:
-                break
         summary = await until_summarised(store)
     assert 0 < bundled.count([Message("user", summary.text)]) < 100
     assert summary.upto >= 2

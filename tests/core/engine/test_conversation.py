@@ -39,9 +39,9 @@ async def talk(dialogue: Dialogue, engine: LocalEngine, turns: int) -> list[Usag
                 usage = delta.usage
         assert usage is not None
         took.append(usage)
-        asked = Turn(number=2 * number, role="user", text=text)
+        asked = Turn(number=2 * number + 1, role="user", text=text)
         answered = Turn(
-            number=2 * number + 1, role="assistant", text=said, token_ids=ids, tokenizer=engine.fingerprint
+            number=2 * number + 2, role="assistant", text=said, token_ids=ids, tokenizer=engine.fingerprint
         )
         window = [turn for turn in window if prompt.start is None or turn.number >= prompt.start]
         window += [asked, answered]

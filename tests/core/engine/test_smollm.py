@@ -7,7 +7,7 @@ import pytest
 from core.engine.chat_tokenizer import ChatTokenizer
 from core.engine.engine import Message, Params
 from core.engine.loading import Loaded, load
-from core.engine.local import LocalEngine
+from core.engine.local import LocalEngine, LocalSettings
 from tests.core.engine.tiny import ask, running
 
 GREEDY = Params(max_tokens=24, temperature=0.0)
@@ -21,8 +21,10 @@ def smollm(models_dir: Path) -> Loaded:
     return load("default", models_dir=models_dir, progress=lambda *_: None)
 
 
-async def test_it_knows_the_capital_of_france_and_understands_the_next_question_by_it(smollm: Loaded) -> None:
-    engine = LocalEngine(smollm)
+async def test_it_knows_the_capital_of_france_and_understands_the_next_question_by_it(
+    smollm: Loaded, models_dir: Path
+) -> None:
+    engine = LocalEngine(smollm, LocalSettings(native=models_dir.parent / "native"))
     async with running(engine):
         answer = await ask(engine, CAPITAL, GREEDY)
         said = Message("assistant", answer.text, answer.token_ids, engine.fingerprint)

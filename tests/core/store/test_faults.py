@@ -23,7 +23,7 @@ def settings(server: RedisServer, data_dir: Path, patience: float = 5.0) -> Stor
 
 async def test_step_that_a_full_server_refused_has_done_nothing_and_works_later(data_dir: Path) -> None:
     with RedisServer() as server:
-        async with open_store(settings(server, data_dir)) as store:
+        async with open_store(settings(server, data_dir), outage=0.0) as store:
 
             async def first_in_vain(step: Callable[[], Awaitable[object]]) -> None:
                 server.ask("CONFIG SET", "maxmemory", 1)
