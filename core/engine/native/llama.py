@@ -71,6 +71,8 @@ class NativeLlama:
             layer=layers,
             head=out,
         )
+        for parameter in model.parameters():  # windows into a file, which is kept in memory as long as one is open
+            parameter.data = parameter.new_empty(0)
         self._scratch = torch.empty(0, dtype=torch.uint8)
         self._logits = torch.empty(0, -(-self.vocabulary // _PADDING) * _PADDING)
 
