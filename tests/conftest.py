@@ -16,8 +16,8 @@ from tests.core.store.servers import RedisServer
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for each core, since most tests wait for processes and sockets most of the time. Each takes 600 MB."""
-    return min(8, 2 * (os.cpu_count() or 1))
+    """One for each core: with more of them tests of several processes run out of time. Each takes 600 MB."""
+    return min(8, os.cpu_count() or 1)
 
 
 @pytest.fixture

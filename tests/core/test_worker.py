@@ -288,7 +288,7 @@ async def test_reply_is_not_handed_over_while_its_message_is_on_its_way(here: St
 
     chat = Chat()
     async with working(here, slow, ScriptedEngine(delay=0.02)) as worker:
-        await here.inbox.accept(event(1, "word " * 100))
+        await here.inbox.accept(event(1, "word " * 1000))  # longer than it takes to hand it over on any machine
         await asked_for.wait()
         async with working(elsewhere, second), asyncio.TaskGroup() as group:
             await until_seen(here, "test")
