@@ -77,7 +77,7 @@ def _native(model: PreTrainedModel, folder: Path) -> Library | None:
     try:
         return Library(compiled(folder))
     except NotCompiled as reason:
-        log.warning("the model runs on PyTorch's operations, at about half the speed: %s", reason)
+        log.warning("the model runs on PyTorch's operations, which are slower: %s", reason)
         return None
 
 
