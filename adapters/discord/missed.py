@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
+from itertools import islice
 
 import discord  # noqa: TID251
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _OLDEST = timedelta(hours=1)  # who waited longer has gone, and would be surprised
 _CHANNELS = 300
+_DIRECTS = 200  # of these: only asking tells whether something is new there
 _PAGE = 100  # the most that one call gives
 _PAGES = 5
 
@@ -38,10 +40,11 @@ async def read_missed(
     waits: Waits,
 ) -> None:
     """Take the messages that are newer than the id `after`, oldest first in each channel. `gap` is told where that
-    is, and how far it has come. Channels that cannot be read yet are tried again, until it is too late for them.
+    is, and how far it has come. `directs` are channels of direct messages, the one heard last first: 200 are read.
+    Channels that cannot be read yet are tried again, until it is too late for them.
     """
     floor = max(after, discord.utils.time_snowflake(discord.utils.utcnow() - _OLDEST))
-    where = [*((channel, None) for channel in directs), *_fresh(guilds, floor)]
+    where = [*((channel, None) for channel in islice(directs, _DIRECTS)), *_fresh(guilds, floor)]
     if len(where) > _CHANNELS:
         log.warning("%d channels have news; the newest %d are read", len(where), _CHANNELS)
     left = where[:_CHANNELS]

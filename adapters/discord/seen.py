@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 _KEPT = timedelta(days=30)
 _EVERY = 10.0
 _OVERLAP = timedelta(minutes=2)  # messages are accepted side by side: an older one than the newest may be missing
-_DIRECTS = 200
+_DIRECTS = 2000
+"""Channels of direct messages that are remembered. A new one costs a durable write before its message is taken."""
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -43,8 +44,8 @@ class Seen:
 
     @property
     def directs(self) -> list[str]:
-        """The channels of direct messages, the one heard last at the end."""
-        return list(self._directs)
+        """The channels of direct messages, the one heard last first."""
+        return list(reversed(self._directs))
 
     @property
     def is_new(self) -> bool:
@@ -106,7 +107,7 @@ class Seen:
     async def save(self) -> None:
         """Raises `StoreUnavailable`."""
         async with self._saving:
-            newest, directs = self._newest if self._floor is None else self._floor, self.directs
+            newest, directs = self._newest if self._floor is None else self._floor, list(self._directs)
             record = msgspec.json.encode(_Record(newest, directs))
             if record != self._written:
                 await self._inbox.set(self._key, record, expires=_KEPT)
