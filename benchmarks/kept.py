@@ -1,7 +1,8 @@
-"""Measurements as CSV, of several runs: what a run has not measured stays as it was."""
+"""Measurements as CSV, of several runs: what a run has not measured stays as it was. And their medians."""
 
 import csv
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -29,3 +30,21 @@ def _read(path: Path, kind: type[_Row]) -> list[_Row]:
     types: dict[str, Callable[[str], Any]] = get_type_hints(kind)
     with path.open(newline="") as file:
         return [kind(**{name: types[name](value) for name, value in row.items()}) for row in csv.DictReader(file)]
+
+
+def medians(rows: Iterable[_Row], *by: str) -> list[_Row]:
+    """One row for each combination of the fields `by`: the medians of all others over the rounds, as round 0."""
+    groups: dict[tuple[object, ...], list[_Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(getattr(row, name) for name in by), []).append(row)
+    return [_median(group, by) for group in groups.values()]
+
+
+def _median(group: Sequence[_Row], by: Sequence[str]) -> _Row:
+    values = {
+        field.name: statistics.median(getattr(row, field.name) for row in group)
+        for field in fields(group[0])
+        if field.name not in by and field.name != "round"
+    }
+    found: _Row = type(group[0])(round=0, **{name: getattr(group[0], name) for name in by}, **values)
+    return found

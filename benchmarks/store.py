@@ -22,6 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,9 @@ async def talk(store: Store, turns: int, at_once: int) -> tuple[Stopwatch, float
     return timed, time.perf_counter() - begun
 
 
-async def measure(settings: StoreSettings, idle: int, arguments: argparse.Namespace) -> tuple[Filled, list[Step]]:
+async def measure(
+    number: int, settings: StoreSettings, idle: int, arguments: argparse.Namespace
+) -> tuple[Filled, list[Step]]:
     """With so many idle conversations: what they take, and what each step takes beside them."""
     async with open_store(settings) as store:
         if settings.url != "embedded":
@@ -171,14 +174,14 @@ async def measure(settings: StoreSettings, idle: int, arguments: argparse.Namesp
             timed, seconds = await talk(store, max(arguments.turns, 2 * at_once), at_once)
             spent = await Counted.of(store) - counted
             turns = len(timed.seconds["accept"])
-            steps += (Step.of(idle, at_once, name, took) for name, took in timed.seconds.items())
+            steps += (Step.of(number, idle, at_once, name, took) for name, took in timed.seconds.items())
             print(store_results.line(steps[-1], turns / seconds, spent, turns), flush=True)
         server: dict[str, Any] = await store.client.read(lambda redis: redis.info("server"))
         if settings.url == "embedded":
             os.kill(server["process_id"], signal.SIGKILL)
     restart = await _restart(settings) if settings.url == "embedded" else 0.0
     used, rss = held["used_memory"], held["used_memory_rss"]
-    return Filled(idle, (used - before["used_memory"]) / max(1, idle), used, rss, filled, restart), steps
+    return Filled(number, idle, (used - before["used_memory"]) / max(1, idle), used, rss, filled, restart), steps
 
 
 async def _memory(store: Store) -> dict[str, int]:
@@ -213,9 +216,9 @@ async def main(arguments: argparse.Namespace) -> None:
     filled: list[Filled] = []
     steps: list[Step] = []
     with tempfile.TemporaryDirectory() as folder:
-        for idle in arguments.idle:
+        for number, idle in product(range(1, arguments.rounds + 1), arguments.idle):
             settings = StoreSettings(url=arguments.url, data_dir=Path(folder) / str(idle))
-            found, each = await measure(settings, idle, arguments)
+            found, each = await measure(number, settings, idle, arguments)
             print(store_results.line_of(found), flush=True)
             filled.append(found)
             steps += each
@@ -235,6 +238,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--idle", type=int, nargs="+", default=(1_000, 100_000, 1_000_000), help="how many conversations"
     )
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"))
     return parser.parse_args(arguments)
 

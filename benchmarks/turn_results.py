@@ -2,13 +2,13 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
-from benchmarks.kept import with_earlier
+from benchmarks.kept import medians, with_earlier
 from benchmarks.machine import describe
 from benchmarks.people import Heard
 from benchmarks.server import Counted
@@ -71,26 +71,6 @@ class Scaled:
     workers: int
     turns: int
     per_second: float
-
-
-_Row = TypeVar("_Row", Turns, Scaled)
-
-
-def medians(rows: Iterable[_Row], *by: str) -> list[_Row]:
-    """One row for each combination of the fields `by`."""
-    groups: dict[tuple[object, ...], list[_Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(getattr(row, name) for name in by), []).append(row)
-    return [_median(group, by) for group in groups.values()]
-
-
-def _median(group: Sequence[_Row], by: Sequence[str]) -> _Row:
-    values = {
-        field.name: statistics.median(getattr(row, field.name) for row in group)
-        for field in fields(group[0])
-        if field.name not in by and field.name != "round"
-    }
-    return type(group[0])(round=0, **{name: getattr(group[0], name) for name in by}, **values)
 
 
 def line(row: Turns | Scaled) -> str:

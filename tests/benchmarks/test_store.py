@@ -12,7 +12,20 @@ STEPS = ("accept", "claim, from accepted on", "showing", "shown", "heartbeat", "
 
 
 async def test_each_step_is_timed_and_the_server_is_started_again(tmp_path: Path) -> None:
-    few = ["--turns", "16", "--at-once", "1", "4", "--idle", "3", "10", "--results", str(tmp_path)]
+    few = [
+        "--rounds",
+        "2",
+        "--turns",
+        "16",
+        "--at-once",
+        "1",
+        "4",
+        "--idle",
+        "3",
+        "10",
+        "--results",
+        str(tmp_path),
+    ]
     await benchmark.main(benchmark.parse(few))
     text = (tmp_path / "store.md").read_text()
     assert all(text.count(f"| {step} |") == 2 for step in STEPS), "with one at once, and with four"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import turns
-from benchmarks.turn_results import BARE, IN_MEMORY, OURS, Scaled, Turns, line, medians, write
+from benchmarks.kept import medians
+from benchmarks.turn_results import BARE, IN_MEMORY, OURS, Scaled, Turns, line, write
 
 ROW = Turns(1, "slack", OURS, 8, 10, 100.0, 0.01, 0.02, 0.002, 1.0, 0.0002, 7.0, 3.0)
 
