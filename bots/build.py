@@ -10,6 +10,7 @@ from adapters import Adapter
 from bots.settings import Fallback, Model, Settings
 from core.dialogue import DialogueSettings
 from core.engine.engine import Engine, Params
+from core.errors import ModelNotFound
 from core.store.client import StoreSettings
 from core.turns import Fleet
 
@@ -66,7 +67,20 @@ async def engine(settings: Settings, progress: Progress) -> Engine:
 async def engines(settings: Settings, progress: Progress) -> list[Engine]:
     """The configured model and its fallbacks, in their order. Raises `ModelNotFound`."""
     others: list[Engine] = [_remote(each) for each in settings.model.fallbacks]
-    return [await _first(settings, progress), *others]
+    return [await _judged(settings, await _first(settings, progress)), *others]
+
+
+async def _judged(settings: Settings, engine: Engine) -> Engine:
+    """Replies chosen among candidates, where that is set."""
+    model = settings.model
+    if model.candidates == 1:
+        return engine
+    if model.judge is None:
+        raise ModelNotFound("model.candidates needs a model.judge: the folder of a discriminator")
+    from core.engine.judge import Judge
+    from core.engine.judged import JudgedEngine
+
+    return JudgedEngine(engine, await asyncio.to_thread(Judge, model.judge), model.candidates)
 
 
 async def _first(settings: Settings, progress: Progress) -> Engine:

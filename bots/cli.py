@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bots import aside, backup, build, disk, doctor, forget, keys, memory, train, wizard
+from bots import aside, backup, build, disk, doctor, forget, keys, memory, say, train, wizard
 from bots.app import Plan, run_until_signal
 from bots.errors import clear_errors
 from bots.role import Role
@@ -33,6 +33,7 @@ memory.cli.command()(keys.rotate_keys)
 cli.add_typer(memory.cli, name="memory")
 cli.add_typer(train.cli, name="train")
 cli.command()(aside.retry)
+cli.command()(say.say)
 console = Console(stderr=True, highlight=False)
 
 CHATTY = ("aiohttp", "discord", "httpx", "markdown_it", "openai", "slack_bolt", "slack_sdk", "telegram", "uvicorn")

@@ -148,6 +148,8 @@ class Model(_Section):
     min_p: float = Field(0.0, ge=0, le=1)
     repetition_penalty: float = Field(1.1, ge=1, le=2)
     context: int = Field(8192, ge=256)
+    candidates: int = Field(1, ge=1, le=16)
+    judge: Path | None = None
 
 
 class Memory(_Section):

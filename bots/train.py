@@ -134,6 +134,48 @@ def finetune(
         _tell(trained, output)
 
 
+@cli.command()
+def adversarial(
+    corpora: Corpora,
+    output: Output,
+    size: Annotated[Size, typer.Option(help="A generator of 2, 14 or 42 million parameters.")] = Size.nano,
+    minutes: Annotated[float, typer.Option(help="How long to train, over all runs in this folder.")] = 30.0,
+    rounds: Annotated[int, typer.Option(help="The most steps against the discriminator.", min=1)] = 1000,
+    warm_up: Annotated[int, typer.Option(help="The most steps of likelihood before it.", min=1)] = 20_000,
+    tells: Annotated[int, typer.Option(help="Steps of the discriminator in a round.", min=1)] = 5,
+    roll_outs: Annotated[int, typer.Option(help="How often each token's reply is gone on with.", min=1)] = 4,
+    teacher_forcing: Annotated[float, typer.Option(help="Weight of human replies in a round.", min=0)] = 1.0,
+    batch: Annotated[int, typer.Option(help="Replies of a step.", min=1)] = 64,
+    context: Annotated[int, typer.Option(help="Tokens before a reply, at most.", min=1)] = 64,
+    reply: Annotated[int, typer.Option(help="Tokens of a reply, at most.", min=2)] = 32,
+    seed: Seed = 0,
+) -> None:
+    """Make a recurrent model whose replies a discriminator, trained beside it, cannot tell from human ones."""
+    with clear_errors():
+        corpus = _read(corpora)
+        from core.training.adversarial.adversarial import adversarial  # noqa: PLC0415  torch takes seconds to import
+        from core.training.adversarial.game import GameSettings  # noqa: PLC0415
+        from core.training.adversarial.training import Plan  # noqa: PLC0415
+
+        with _progress() as tell:
+            played = adversarial(
+                corpus,
+                output,
+                Plan(minutes=minutes, warm_up=warm_up, rounds=rounds, tells=tells),
+                GameSettings(batch=batch, roll_outs=roll_outs, teacher_forcing=teacher_forcing),
+                size=size.value,
+                context=context,
+                reply=reply,
+                seed=seed,
+                progress=tell,
+            )
+        if played.interrupted:
+            console.print("Stopped. The same command goes on from there.")
+            raise typer.Exit(_INTERRUPTED)
+        told = "" if played.accuracy is None else f", the discriminator tells {played.accuracy:.0%} right"
+        console.print(f'{played.rounds} rounds{told}. Serve it: model.name = "{output}"', markup=False)
+
+
 def _read(names: list[str]) -> "Corpus":
     from core.training import extra  # noqa: PLC0415  only who trains has it
 

@@ -106,6 +106,11 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
         said, after = self.lstm(packed, before)
         return said.data[inverse], torch.stack(after).permute(2, 0, 1, 3)
 
+    def next_logits(self, state: torch.Tensor) -> torch.Tensor:
+        """What follows the tokens that were read into each state, `[text, vocabulary]`."""
+        logits: torch.Tensor = self.lm_head(self.dropout(state[:, 0, -1]))
+        return logits
+
     def forward(
         self,
         input_ids: torch.Tensor,

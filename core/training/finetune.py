@@ -77,7 +77,7 @@ def finetune(
         raise CannotTrain(f"no answer in the corpus is short enough for {context} tokens, or there is none at all")
     set_seed(run.seed)
     return training.train(
-        _trainable(loaded, method), tokenizer, examples, validation, collate=_collate, progress=progress
+        _trainable(loaded, method), tokenizer, examples, validation, collate=collate, progress=progress
     )
 
 
@@ -132,7 +132,8 @@ def _lesson(ids: tuple[int, ...], answers: Iterable[range]) -> Lesson:
     return Lesson(ids, tuple(labels))
 
 
-def _collate(examples: list[Lesson]) -> Example:
+def collate(examples: list[Lesson]) -> Example:
+    """A batch, padded at its end."""
     longest = max(len(example.ids) for example in examples)
 
     def padded(rows: Iterable[tuple[int, ...]], padding: int) -> torch.Tensor:

@@ -4,14 +4,12 @@ Texts stand one behind the other in rows of equal length, with a separator befor
 padding. They are written by the chat template: what comes out can already be talked to.
 """
 
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PreTrainedTokenizerBase, set_seed
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerBase, set_seed
 
 from core.engine.chat_tokenizer import ChatTokenizer
 from core.engine.loading import Progress
@@ -20,7 +18,7 @@ from core.training import extra
 from core.training.corpora.corpus import Corpus
 from core.training.corpora.dialogue import Dialogue
 from core.training.run import Example, Run, RunSettings, Trained
-from core.training.tokenizer import byte_level_bpe
+from core.training.tokenizer import kept_tokenizer
 
 Size = Literal["nano", "micro", "small"]
 
@@ -50,7 +48,8 @@ def pretrain(
     what = {"pretrain": size, "context": context, "corpora": corpus.report.names, "seed": run.seed}
     training = Run(run, what)
     with training.first():
-        tokenizer = _tokenizer(corpus, training.output, size, progress)
+        progress("making a tokenizer", 0.0)
+        tokenizer = kept_tokenizer(corpus.train, training.output, _SHAPES[size].vocabulary)
     progress("reading the corpus", 0.0)
     examples, validation = (rows(part, tokenizer, context) for part in (corpus.train, corpus.validation))
     if not len(examples) or not len(validation):
@@ -76,19 +75,6 @@ def _stream(dialogues: Iterable[Dialogue], tokenizer: PreTrainedTokenizerBase) -
 def _collate(examples: list[torch.Tensor]) -> Example:
     ids = torch.stack(examples)
     return {"input_ids": ids, "labels": ids}
-
-
-def _tokenizer(corpus: Corpus, folder: Path, size: Size, progress: Progress) -> PreTrainedTokenizerBase:
-    """That of an earlier run, if there was one: its checkpoints know no other."""
-    path = folder / "tokenizer"
-    if not path.exists():
-        progress("making a tokenizer", 0.0)
-        new = folder / ".tokenizer"
-        shutil.rmtree(new, ignore_errors=True)
-        byte_level_bpe(corpus.train, _SHAPES[size].vocabulary).save_pretrained(new)
-        new.rename(path)
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
-    return tokenizer
 
 
 def _config(size: Size, context: int, tokenizer: Any) -> LlamaConfig:

@@ -9,35 +9,32 @@ The loop is transformers' own; under `torchrun` each process has a device, or a 
 """
 
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
-from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from typing_extensions import override
 
 from core.engine import threads
-from core.engine.checkpoint import is_out_of_memory, silence_transformers
+from core.engine.checkpoint import silence_transformers
 from core.engine.loading import Progress
 from core.errors import CannotTrain
 from core.training.budget import Budget
 from core.training.curve import Curve
+from core.training.folder import claim, disk, interrupts, publish
 
 Example = dict[str, torch.Tensor]
 Examples = Sequence[Any] | torch.Tensor
 Collate = Callable[[list[Any]], Example]
 
 _NEVER = 1_000_000_000  # steps: the budget says when, not the trainer's own settings
-_WHAT = "training.json"
 _CHECKPOINTS = "checkpoints"
 _VALIDATED = 64  # examples at most, from all over: at each checkpoint, whose time is the training's
 _STATE = "trainer_state.json"
@@ -82,8 +79,8 @@ class Run:
         self.output = settings.output
         self._settings = settings
         self._arguments = _arguments(settings)
-        with _disk(self.output), self.first():
-            self._claim(msgspec.json.format(msgspec.json.encode(dict(what))))
+        with disk(self.output), self.first():
+            claim(self.output, what)
 
     def first(self) -> AbstractContextManager[None]:
         """One process runs the block before the others do: what it wrote is there for them."""
@@ -107,7 +104,7 @@ class Run:
             checkpoint_minutes=self._settings.checkpoint_minutes,
         )
         threads.use(None)  # whatever loaded a model computed alone
-        with _disk(self.output), _interrupts(budget.interrupt):
+        with disk(self.output), interrupts(budget.interrupt):
             trainer = _Trainer(
                 model=model,
                 args=self._arguments,
@@ -123,21 +120,9 @@ class Run:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
             if not budget.interrupted and trainer.is_world_process_zero():
                 progress("writing the model", 1.0)
-                self._publish(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
+                publish(_merged(trainer.accelerator.unwrap_model(trainer.model)), tokenizer, self.output)
         state = trainer.state
         return Trained(state.global_step, state.best_metric, budget.interrupted)
-
-    def _claim(self, what: bytes) -> None:
-        path = self.output / _WHAT
-        self.output.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            if any(self.output.iterdir()):
-                raise CannotTrain(f"{self.output} is not empty, and no training's: choose another folder")
-            path.write_bytes(what)
-        elif path.read_bytes() != what:
-            raise CannotTrain(
-                f"{self.output} has another training, which {path} describes: choose another folder, or remove it"
-            )
 
     def _checkpoint(self) -> Path | None:
         """The newest that is whole. What was broken off is removed."""
@@ -148,18 +133,6 @@ class Run:
             elif self._arguments.process_index == 0:
                 shutil.rmtree(path)
         return whole[max(whole)] if whole else None
-
-    def _publish(self, model: Any, tokenizer: Any) -> None:
-        """Its configuration is put there last: without it, it is no model."""
-        if hasattr(model, "merge_and_unload"):
-            model = model.merge_and_unload()
-        new = self.output / ".new"
-        shutil.rmtree(new, ignore_errors=True)
-        tokenizer.save_pretrained(new)
-        model.save_pretrained(new)
-        for path in sorted(new.iterdir(), key=lambda path: path.name == "config.json"):
-            path.replace(self.output / path.name)
-        new.rmdir()
 
 
 class _Trainer(Trainer):
@@ -227,6 +200,10 @@ def _arguments(settings: RunSettings) -> TrainingArguments:
     )
 
 
+def _merged(model: Any) -> Any:
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
 def _step(checkpoint: Path) -> int | None:
     """`None`: it was broken off while it was written."""
     try:
@@ -234,44 +211,3 @@ def _step(checkpoint: Path) -> int | None:
     except (OSError, msgspec.DecodeError, KeyError, TypeError):
         return None
     return step
-
-
-@contextmanager
-def _disk(folder: Path) -> Iterator[None]:
-    """A full disk is a clear error, whoever notices it and however it says so."""
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if is_out_of_memory(error):
-            raise CannotTrain(
-                "there is not enough memory: take a smaller batch, and accumulate more of them"
-            ) from error
-        if isinstance(error, RuntimeError) and not _is_written_badly(error):
-            raise
-        raise CannotTrain(
-            f"{folder} cannot be written: {str(error).splitlines()[0]}. The last checkpoint is whole: make room,"
-            " and run the same command again"
-        ) from error
-
-
-def _is_written_badly(error: RuntimeError) -> bool:
-    """What torch's writer says when the disk is full."""
-    return "PytorchStreamWriter" in str(error) or "inline_container" in str(error)
-
-
-@contextmanager
-def _interrupts(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C stops it well, the second at once. Signals are for the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, _frame: object) -> None:
-        stop()
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    with ExitStack() as restored:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            restored.callback(signal.signal, number, signal.signal(number, handle))
-        yield

@@ -1,9 +1,11 @@
 """A tokenizer made from a corpus: byte-level BPE, so that no text is unknown, with the markup of a chat."""
 
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from core.training.corpora.dialogue import Dialogue
 
@@ -43,3 +45,15 @@ def byte_level_bpe(dialogues: Iterable[Dialogue], vocabulary: int) -> PreTrained
         chat_template=CHATML,
         clean_up_tokenization_spaces=False,
     )
+
+
+def kept_tokenizer(dialogues: Iterable[Dialogue], folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
+    """That of an earlier run in the folder, if there was one: its checkpoints know no other."""
+    path = folder / "tokenizer"
+    if not path.exists():
+        new = folder / ".tokenizer"
+        shutil.rmtree(new, ignore_errors=True)
+        byte_level_bpe(dialogues, vocabulary).save_pretrained(new)
+        new.rename(path)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    return tokenizer

@@ -1,0 +1,1 @@
+"""An adversarial pair: a recurrent generator of replies, and a discriminator that tells them from human ones."""

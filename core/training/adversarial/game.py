@@ -1,0 +1,199 @@
+"""The two players and their moves: one step of likelihood, of telling apart, of policy. Knows no files.
+
+The generator's reward for a token is what the discriminator thinks of the reply if it goes on from there: the mean
+over roll-outs of the probability that it is human (SeqGAN: Yu et al., 2017). From it goes what is expected at that
+place in a reply, and the rest is scaled to a deviation of 1, so that a discriminator that is sure of itself still
+teaches. Beside each policy gradient goes a share of the likelihood of human replies, teacher forcing, without
+which a generator soon says few things only (Li et al., 2017).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from core.engine.discriminator import GENERATED, HUMAN, Discriminator
+from core.engine.recurrent import RecurrentForCausalLM
+from core.training.adversarial.pairs import Pairs
+from core.training.adversarial.sampling import draw, roll_outs
+
+_NO_LOSS = -100  # transformers' own mark
+_SCORED = 1024  # pairs that are judged at once
+_STEEPEST = 5.0  # the norm of a gradient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GameSettings:
+    """A step is of `batch` pairs. `teacher_forcing` is the weight of the likelihood beside a policy gradient.
+    `end` is the token that ends a reply; `None`: each is as long as can be. `smoothing` is how much the
+    discriminator is told to doubt."""
+
+    batch: int = 64
+    learning_rate: float = 2e-3
+    policy_rate: float = 1e-4
+    discriminator_rate: float = 5e-4
+    roll_outs: int = 4
+    teacher_forcing: float = 1.0
+    end: int | None = None
+    smoothing: float = 0.0
+
+
+class Game:
+    """A generator and a discriminator over `pairs`, on the CPU or where the models are. Each move is repeatable:
+    it draws from `random` alone."""
+
+    def __init__(
+        self,
+        generator: RecurrentForCausalLM,
+        discriminator: Discriminator,
+        pairs: Pairs,
+        settings: GameSettings,
+        *,
+        seed: int,
+    ) -> None:
+        self.generator = generator
+        self.discriminator = discriminator
+        self._pairs = pairs
+        self._settings = settings
+        self.random = torch.Generator().manual_seed(seed)
+        self._likelihood = torch.optim.AdamW(generator.parameters(), settings.learning_rate, weight_decay=0.01)
+        self._policy = torch.optim.Adam(generator.parameters(), settings.policy_rate)
+        self._telling = torch.optim.AdamW(
+            discriminator.parameters(), settings.discriminator_rate, weight_decay=0.01
+        )
+        self._order = torch.empty(0, dtype=torch.long)
+
+    def learn(self, scale: float = 1.0) -> float:
+        """One step towards what people say; `scale` is the learning rate's. Returns the loss before it, in nats a
+        token."""
+        for group in self._likelihood.param_groups:
+            group["lr"] = self._settings.learning_rate * scale
+        loss = self._forced(self._batch())
+        self._step(self._likelihood, self.generator, loss)
+        return loss.item()
+
+    def tell(self) -> float:
+        """One step of the discriminator. Returns how many of the batch it had told before it, of 1."""
+        human = self._batch()
+        generated = self._draw(human)
+        self.discriminator.train()
+        logits = torch.cat([_logits(self.discriminator, human), _logits(self.discriminator, generated)])
+        labels = torch.tensor([HUMAN] * len(human) + [GENERATED] * len(generated))
+        loss = cross_entropy(logits, labels, label_smoothing=self._settings.smoothing)
+        self._step(self._telling, self.discriminator, loss)
+        return float((logits.argmax(1) == labels).float().mean())
+
+    def play(self) -> float:
+        """One step of the generator against the discriminator. Returns the mean reward, of 1."""
+        human = self._batch()
+        self.generator.train(False)
+        drawn = draw(self.generator, human, self.random, end=self._settings.end)
+        said = drawn.pairs
+        whole = self.chance(said)
+        rewards = torch.zeros_like(said.reply, dtype=torch.float32)
+        rewards[torch.arange(len(said)), said.reply_mask.sum(1) - 1] = whole
+        times = self._settings.roll_outs
+        where, continued = roll_outs(self.generator, drawn, times, self.random, end=self._settings.end)
+        row, kept = where[::times].unbind(1)
+        rewards[row, kept - 1] = self.chance(continued).view(-1, times).mean(1)
+        weights = _advantages(rewards, said.reply_mask)
+        losses = _losses(self.generator, said)
+        loss = (losses * weights).sum() / said.reply_mask.sum()
+        if self._settings.teacher_forcing:
+            loss = loss + self._settings.teacher_forcing * self._forced(human)
+        self._step(self._policy, self.generator, loss)
+        return float(whole.mean())
+
+    def chance(self, pairs: Pairs) -> torch.Tensor:
+        """How likely each reply is human, by the discriminator."""
+        return chance(self.discriminator, pairs)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next move depends on, but the models' own weights."""
+        return {
+            "random": self.random.get_state(),
+            "order": self._order,
+            "likelihood": self._likelihood.state_dict(),
+            "policy": self._policy.state_dict(),
+            "telling": self._telling.state_dict(),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.random.set_state(state["random"])
+        self._order = state["order"]
+        self._likelihood.load_state_dict(state["likelihood"])
+        self._policy.load_state_dict(state["policy"])
+        self._telling.load_state_dict(state["telling"])
+
+    def _batch(self) -> Pairs:
+        """Each pair once before any comes again."""
+        size = min(self._settings.batch, len(self._pairs))
+        if len(self._order) < size:
+            self._order = torch.randperm(len(self._pairs), generator=self.random)
+        rows, self._order = self._order[:size], self._order[size:]
+        return self._pairs[rows]
+
+    def _draw(self, contexts: Pairs) -> Pairs:
+        self.generator.train(False)
+        return draw(self.generator, contexts, self.random, end=self._settings.end).pairs
+
+    def _forced(self, human: Pairs) -> torch.Tensor:
+        self.generator.train()
+        return _losses(self.generator, human).sum() / human.reply_mask.sum()
+
+    def _step(self, optimizer: torch.optim.Optimizer, model: torch.nn.Module, loss: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), _STEEPEST)
+        optimizer.step()
+
+
+@torch.no_grad()
+def loss_of(model: RecurrentForCausalLM, pairs: Pairs) -> float:
+    """In nats a token of the replies."""
+    model.train(False)
+    total = sum(float(_losses(model, batch).sum()) for batch in pairs.batches(_SCORED // 4))
+    return total / int(pairs.reply_mask.sum())
+
+
+@torch.no_grad()
+def chance(model: Discriminator, pairs: Pairs) -> torch.Tensor:
+    """How likely each reply is human, `[pair]`."""
+    model.train(False)
+    scores = [_logits(model, batch).softmax(1)[:, HUMAN] for batch in pairs.batches(_SCORED)]
+    return torch.cat(scores) if scores else torch.empty(0)
+
+
+def accuracy(score: Callable[[Pairs], torch.Tensor], human: Pairs, generated: Pairs) -> float:
+    """The share of both that is told right, each kind counting half."""
+    return float(((score(human) > 0.5).float().mean() + (score(generated) <= 0.5).float().mean()) / 2)
+
+
+def _logits(model: Discriminator, pairs: Pairs) -> torch.Tensor:
+    kinds = torch.cat([torch.zeros_like(pairs.context), torch.ones_like(pairs.reply)], 1)
+    ids = torch.cat([pairs.context, pairs.reply], 1)
+    mask = torch.cat([pairs.context_mask, pairs.reply_mask], 1)
+    logits: torch.Tensor = model(input_ids=ids, attention_mask=mask, token_type_ids=kinds).logits
+    return logits
+
+
+def _losses(model: RecurrentForCausalLM, pairs: Pairs) -> torch.Tensor:
+    """The negative logarithm of each reply token's probability, and 0 where there is none. `[pair, token]`."""
+    ids = torch.cat([pairs.context, pairs.reply[:, :-1]], 1)
+    mask = torch.cat([pairs.context_mask, pairs.reply_mask[:, :-1]], 1)
+    first = pairs.context.shape[1] - 1
+    wanted = torch.arange(first, ids.shape[1])
+    logits = model(ids, mask, use_cache=False, logits_to_keep=wanted).logits
+    targets = pairs.reply.masked_fill(pairs.reply_mask == 0, _NO_LOSS)
+    losses = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_NO_LOSS, reduction="none")
+    return losses.view_as(targets)
+
+
+def _advantages(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """By how much each token was better than what is usual at its place, in deviations of it."""
+    count = mask.sum(0).clamp(min=1)
+    beyond = (rewards - (rewards * mask).sum(0) / count) * mask
+    deviation = (beyond.square().sum(0) / count).sqrt()
+    return beyond / (deviation + 1e-6)
