@@ -13,7 +13,20 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bots import aside, backup, build, disk, doctor, forget, keys, memory, say, train, wizard
+from bots import (
+    api_keys,
+    aside,
+    backup,
+    build,
+    disk,
+    doctor,
+    forget,
+    keys,
+    memory,
+    say,
+    train,
+    wizard,
+)
 from bots.app import Plan, run_until_signal
 from bots.errors import clear_errors
 from bots.role import Role
@@ -31,6 +44,7 @@ memory.cli.command()(backup.backup)
 memory.cli.command()(forget.forget)
 memory.cli.command()(keys.rotate_keys)
 cli.add_typer(memory.cli, name="memory")
+cli.add_typer(api_keys.cli, name="keys")
 cli.add_typer(train.cli, name="train")
 cli.command()(aside.retry)
 cli.command()(say.say)

@@ -16,6 +16,8 @@ follows from a conversation's place alone: a place's persona and all conversatio
     {s}:v:<key>            string   what an adapter keeps; expires
     {s}:v:lease/<bot>      string   which process holds the bot's connection; expires
     {s}:v:aside            hash     events that were set aside, by id
+    {s}:v:api-keys         hash     the keys of the API, by the digest of each
+    {s}:api:<id>           hash     what a key of the API has left of its limits; expires
     {s}:v:upkeep/<version> string   there while no pass through the store is due; expires
 
 `schema` has three keys beside the shards.
@@ -121,6 +123,9 @@ class Keys:
 
     def value(self, key: str) -> str:
         return f"{self._shard(key)}:v:{key}"
+
+    def api(self, key_id: str) -> str:
+        return f"{self._shard(key_id)}:api:{key_id}"
 
     def fleet(self, kind: Literal["workers", "pauses"]) -> str:
         return f"{self._prefix}{{{self.tags[0]}}}:fleet:{kind}"

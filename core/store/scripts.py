@@ -12,7 +12,7 @@ from core.store.durability import Command
 ScriptName = Literal[
     "accept", "ages", "aside", "beat", "blame", "claim", "complete", "control", "delivered", "done", "expel",
     "expire", "fleet", "fold", "folded", "forget", "import", "keep_fold", "lease", "pause", "put_back",
-    "release", "showing", "shown", "stale", "stop", "swap", "swap_fields", "turns", "unreadable", "words",
+    "release", "showing", "shown", "spend", "stale", "stop", "swap", "swap_fields", "turns", "unreadable", "words",
 ]  # fmt: skip
 
 
