@@ -44,6 +44,7 @@ _PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] | capitalize }}: {{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}Assistant:{% endif %}"
 )
+_BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")
 _PLAIN_STOPS = ("\nUser:", "\nSystem:")
 
 _PROBE = (
@@ -73,6 +74,7 @@ class ChatTokenizer:
         self._whole = Tokenizer.from_str(rules)
         self._plain = Tokenizer.from_str(rules)
         self._plain.encode_special_tokens = True  # their names are text here
+        self._byte_level = '"type":"ByteLevel"' in rules
         self._missing = _missing_bytes(self._whole)
         self._replacement = "\ufffd" if self._missing.isdisjoint("\ufffd".encode()) else "?"
         self._short = lru_cache(_SHORT_TEXTS)(self._encode_plain)
@@ -92,11 +94,17 @@ class ChatTokenizer:
         self._has_hard_borders = self._probe()
 
     def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        """The prompt for the answer to `messages`, or for the rest of the last one where that is the assistant's.
+        """The prompt for the answer to `messages`, or for the rest of the last one where that is the assistant's,
+        or a plain text as it stands, with what the tokenizer puts around every text.
 
         Raises `EngineError` when the template refuses them.
         """
+        if _is_plain(messages):  # names of special tokens are those tokens here
+            return tuple(self._whole.encode(self._spelled(messages[0].text)).ids)
         return tuple(chain.from_iterable(self._pieces(*self._refusing(messages))))
+
+    def stops_of(self, messages: Sequence[Message]) -> tuple[str, ...]:
+        return () if _is_plain(messages) else self.stops
 
     def transcript(self, messages: Sequence[Message]) -> tuple[tuple[int, ...], tuple[range, ...]]:
         """A whole conversation as the template writes it, and where in it the assistant's texts stand: what is
@@ -128,6 +136,17 @@ class ChatTokenizer:
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a completion's tokens, without special ones."""
         return self._whole.decode(list(token_ids), skip_special_tokens=True)
+
+    def spell(self, token_id: int) -> bytes:
+        """The bytes of one token, special ones too. Several tokens may make one character."""
+        token = self._whole.id_to_token(token_id)
+        if token is None or token_id in self._special.values():
+            return (token or "").encode()
+        if self._byte_level:
+            return bytes(_BYTES[letter] for letter in token) if _BYTES.keys() >= set(token) else token.encode()
+        if byte := _BYTE_TOKEN.fullmatch(token):
+            return bytes([int(byte[1], 16)])
+        return token.replace("\u2581", " ").encode()
 
     def _pieces(self, rendered: str, stored: Sequence[tuple[int, ...]]) -> list[Sequence[int]]:
         pieces: list[Sequence[int]] = []
@@ -240,6 +259,21 @@ def _missing_bytes(tokenizer: Tokenizer) -> frozenset[int]:
     letters = normalizers.ByteLevel().normalize_str(text)  # one a byte, as the vocabulary has them
     known = tokenizer.get_vocab(with_added_tokens=False)
     return frozenset(byte for byte, letter in zip(text.encode(), letters, strict=True) if letter not in known)
+
+
+def _letters_of_bytes() -> dict[str, int]:
+    """Byte-level vocabularies write each byte as a letter (GPT-2's `bytes_to_unicode`): a printable one of Latin-1
+    as itself, the others in their order from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+
+
+_BYTES = _letters_of_bytes()
+
+
+def _is_plain(messages: Sequence[Message]) -> bool:
+    return len(messages) == 1 and messages[0].role == "plain"
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message]:

@@ -30,6 +30,7 @@ class Chunks:
         self._usage: Usage | None = None
         self._logprobs: dict[int, list[Logprob]] = defaultdict(list)
         self._numbers: dict[str, int] = {}
+        self._spelled: dict[int, bytes] = {}
 
     @property
     def complete(self) -> bool:
@@ -45,6 +46,10 @@ class Chunks:
                 raise ValueError("a choice that nobody asked for, or that was given up")
             if choice.index in self._open:
                 self._read(choice)
+
+    def spell(self, number: int) -> bytes:
+        """The token that was given this number; of one that the server told by its id, nothing is known."""
+        return self._spelled.get(number, b"")
 
     def close(self) -> None:
         """A complete answer has come to its end."""
@@ -71,13 +76,16 @@ class Chunks:
                 self._last = last
 
     def _logprob(self, told: ChatCompletionTokenLogprob) -> Logprob:
-        top = tuple((self._number(other.token), other.logprob) for other in told.top_logprobs or ())
-        return Logprob(self._number(told.token), told.logprob, top)
+        others = told.top_logprobs or ()
+        top = tuple((self._number(other.token, other.bytes), other.logprob) for other in others)
+        return Logprob(self._number(told.token, told.bytes), told.logprob, top)
 
-    def _number(self, token: str) -> int:
+    def _number(self, token: str, spelled: list[int] | None) -> int:
         if token.startswith(_TOKEN_ID):
             return int(token.removeprefix(_TOKEN_ID))
-        return self._numbers.setdefault(token, -1 - len(self._numbers))
+        number = self._numbers.setdefault(token, -1 - len(self._numbers))
+        self._spelled[number] = token.encode(errors="replace") if spelled is None else bytes(spelled)
+        return number
 
 
 def _usage(told: CompletionUsage) -> Usage:

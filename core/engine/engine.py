@@ -6,7 +6,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, Protocol
 
 from core.errors import InvalidParams
@@ -31,9 +31,11 @@ class Message:
 
     `token_ids` are the tokens that a model once made for `text`, by the tokenizer with the fingerprint
     `tokenizer`: an engine with the same fingerprint splices them in, so that the prompt's prefix is the same.
+    `plain` is no message of a chat but a text to be gone on with as it stands, without a chat template; it is the
+    only one of its prompt.
     """
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "plain"]
     text: str = field(repr=False)
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     tokenizer: str = ""
@@ -126,6 +128,10 @@ class Completion(Protocol):
         """Seconds until it begins, by the speed of late; `None` where nobody can tell yet."""
         ...
 
+    def spell(self, token_id: int) -> bytes:
+        """The bytes of a token in this completion's log-probabilities; half of a character where it is that."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[Delta]: ...
 
     async def __anext__(self) -> Delta: ...
@@ -133,6 +139,30 @@ class Completion(Protocol):
 
 NOBODY = Caller()
 IN_IDLE_TIME = Caller(waits=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What an engine does now, and has done since its start.
+
+    `alive`: it runs, and takes requests. `running` and `waiting` are completions; `most_running` is how many run
+    at most (0: unknown). `prefill_tokens` were read of prompts and `decode_tokens` made, in `steps` forward passes
+    that took `step_seconds` together; 0 where another machine does it.
+    """
+
+    alive: bool
+    running: int = 0
+    waiting: int = 0
+    most_running: int = 0
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    steps: int = 0
+    step_seconds: float = 0.0
+
+    def __add__(self, other: "Load") -> "Load":
+        """Of two engines together; alive if one is."""
+        values = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        return Load(**{**values, "alive": self.alive or other.alive})
 
 
 class Engine(Protocol):
@@ -147,6 +177,9 @@ class Engine(Protocol):
     context: int
     fingerprint: str
     continues: bool
+
+    @property
+    def load(self) -> Load: ...
 
     def count(self, messages: Sequence[Message]) -> int:
         """The prompt's length in tokens with the chat template around it, or a safe upper bound."""

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Load, Message, Params
 from core.errors import EngineError, Overloaded
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,10 @@ class FallbackEngine:
         self.continues = all(engine.continues for engine in engines)
         fingerprints = {engine.fingerprint for engine in engines} - {""}
         self.fingerprint = fingerprints.pop() if len(fingerprints) == 1 else ""
+
+    @property
+    def load(self) -> Load:
+        return sum((circuit.engine.load for circuit in self._circuits), Load(alive=False))
 
     def count(self, messages: Sequence[Message]) -> int:
         return max(circuit.engine.count(messages) for circuit in self._circuits)
@@ -121,6 +125,10 @@ class _Answer:
     @property
     def estimate(self) -> float | None:
         return None if self._entered is None else self._entered.estimate
+
+    def spell(self, token_id: int) -> bytes:
+        assert self._entered is not None, "nothing was said yet"
+        return self._entered.spell(token_id)
 
     def __aiter__(self) -> "_Answer":
         return self

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params, Usage
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Load, Message, Params, Usage
 
 
 class Scores(Protocol):
@@ -32,6 +32,10 @@ class JudgedEngine:
         self.fingerprint = engine.fingerprint
         self.continues = engine.continues
 
+    @property
+    def load(self) -> Load:
+        return self._engine.load
+
     def count(self, messages: Sequence[Message]) -> int:
         return self._engine.count(messages)
 
@@ -40,10 +44,14 @@ class JudgedEngine:
         self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
     ) -> AsyncIterator[Completion]:
         """See `Engine.generate`."""
-        judged = params.candidates == 1 and params.logprobs is None and caller.waits
+        plain = any(message.role == "plain" for message in messages)
+        judged = params.candidates == 1 and params.logprobs is None and caller.waits and not plain
         asked = replace(params, candidates=self._candidates) if judged else params
         async with self._engine.generate(messages, asked, caller) as completion:
-            yield _Chosen(completion, self._judge, messages, self._candidates) if judged else completion
+            if judged:
+                yield _Chosen(completion, self._judge, messages, self._candidates)
+            else:
+                yield completion
 
     async def run(self) -> None:
         try:
@@ -78,6 +86,9 @@ class _Chosen:
     @property
     def estimate(self) -> float | None:
         return self._inner.estimate
+
+    def spell(self, token_id: int) -> bytes:
+        return self._inner.spell(token_id)
 
     def __aiter__(self) -> "_Chosen":
         return self

@@ -12,13 +12,13 @@ from collections.abc import Sequence as Row
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.thread import BrokenThreadPool
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
 from core.engine import threads
 from core.engine.chat_tokenizer import ChatTokenizer
-from core.engine.engine import NOBODY, Caller, Completion, Message, Params, Usage
+from core.engine.engine import NOBODY, Caller, Completion, Load, Message, Params, Usage
 from core.engine.loading import Loaded
 from core.engine.prepared import prepare
 from core.engine.runner import Outcome, Runner, Sampled
@@ -68,6 +68,18 @@ class LocalEngine:
         self._numbers = count(1)
         self._work = asyncio.Event()
         self._stopped = False
+        self._alive = False
+        self._done = Load(alive=False)
+
+    @property
+    def load(self) -> Load:
+        return replace(
+            self._done,
+            alive=self._alive,
+            running=self._scheduler.running,
+            waiting=self._scheduler.waiting,
+            most_running=self._settings.scheduler.max_running,
+        )
 
     def count(self, messages: Row[Message]) -> int:
         """Exact, and cheap for messages that were counted before. Text far beyond the context is only bounded:
@@ -83,7 +95,7 @@ class LocalEngine:
         """See `Engine.generate`. What comes before `run` was started waits for it."""
         if self._stopped:
             raise EngineStopped("the model was stopped")
-        request = self._request(self._prompt(messages), params, caller)
+        request = self._request(self._prompt(messages), params, caller, self._chat.stops_of(messages))
         try:
             for sequence in request.sequences:
                 self._scheduler.add(sequence)
@@ -95,7 +107,7 @@ class LocalEngine:
                 self._remove(sequence.number)
 
     async def run(self) -> None:
-        self._stopped = False
+        self._stopped, self._alive = False, True
         last = self._last_thread
         self._last_thread = thread = ThreadPoolExecutor(
             1, thread_name_prefix="model", initializer=threads.use, initargs=(self._settings.threads,)
@@ -116,6 +128,7 @@ class LocalEngine:
             if not (batch := self._scheduler.schedule()):
                 self._work.clear()
                 continue
+            began = loop.time()
             try:
                 outcomes = await loop.run_in_executor(thread, runner.run, batch)
             except (asyncio.CancelledError, BrokenThreadPool):
@@ -124,7 +137,14 @@ class LocalEngine:
                 runner = Runner(self._prepared.model)
                 self._begin_anew(error)
             else:
+                self._note(batch, outcomes, loop.time() - began)
                 self._commit(batch, outcomes)
+
+    def _note(self, batch: Batch, outcomes: Row[Outcome], seconds: float) -> None:
+        """What a step has read of prompts, and made: the newest token of a chunk that writes is no prompt's."""
+        made = sum(len(outcome.token_ids) for outcome in outcomes if isinstance(outcome, Sampled))
+        read = sum(len(chunk.token_ids) - chunk.samples for chunk in batch.chunks)
+        self._done += Load(alive=True, prefill_tokens=read, decode_tokens=made, steps=1, step_seconds=seconds)
 
     def _prompt(self, messages: Row[Message]) -> tuple[int, ...]:
         if self._is_far_too_long(messages):
@@ -139,7 +159,9 @@ class LocalEngine:
     def _is_far_too_long(self, messages: Row[Message]) -> bool:
         return sum(len(message.text) for message in messages) > self.context * _MOST_CHARACTERS
 
-    def _request(self, prompt: tuple[int, ...], params: Params, caller: Caller) -> "_Request":
+    def _request(
+        self, prompt: tuple[int, ...], params: Params, caller: Caller, stops: tuple[str, ...]
+    ) -> "_Request":
         room = max(1, min(params.max_tokens, self.context - len(prompt)))
         first = next(self._numbers)
         others = range(1, params.candidates)
@@ -149,10 +171,11 @@ class LocalEngine:
         )
         stream = Stream(
             self._chat.decode,
-            (*params.stop, *self._chat.stops),
+            (*params.stop, *stops),
             candidates=params.candidates,
             place=lambda: self._scheduler.place_in_line(first),
             estimate=lambda: self._scheduler.estimate(first),
+            spell=self._chat.spell,
         )
         return _Request(stream, sequences)
 
@@ -211,7 +234,7 @@ class LocalEngine:
 
     def _stop(self) -> None:
         """Whether the last step's copies were done is not known, so that nothing of the cache can be trusted."""
-        self._stopped = True
+        self._stopped, self._alive = True, False
         for request in list(self._requests.values()):
             request.stream.fail(EngineStopped("the model was stopped while it answered"))
         self._requests.clear()

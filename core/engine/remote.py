@@ -20,7 +20,7 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from core.engine.chunks import Chunks
-from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Load, Message, Params
 from core.engine.refusals import not_taken_by, retry_after, translated
 from core.errors import EngineError, EngineStopped, InvalidParams, Overloaded
 
@@ -78,6 +78,11 @@ class RemoteEngine:
         self._waiting: set[asyncio.Timeout] = set()
         self._running = 0
         self._stopped = False
+        self._alive = False
+
+    @property
+    def load(self) -> Load:
+        return Load(alive=self._alive, running=self._running, most_running=self._settings.max_running)
 
     def count(self, messages: Sequence[Message]) -> int:
         """An upper bound: no tokenizer makes more tokens of a text than it has bytes."""
@@ -109,10 +114,11 @@ class RemoteEngine:
 
     async def run(self) -> None:
         """Until cancelled, which ends every request at once and for good: a stopped engine stays stopped."""
+        self._alive = True
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            self._stopped = True
+            self._stopped, self._alive = True, False
             now = asyncio.get_running_loop().time()
             for waiting in self._waiting:
                 with suppress(RuntimeError):  # its time is just over
@@ -182,6 +188,9 @@ class _Answer:
         self._token_timeout = token_timeout
         self._over = False
 
+    def spell(self, token_id: int) -> bytes:
+        return self._chunks.spell(token_id)
+
     def __aiter__(self) -> "_Answer":
         return self
 
@@ -223,6 +232,8 @@ def _as_openai(message: Message) -> ChatCompletionMessageParam:
             return {"role": "user", "content": message.text}
         case "assistant":
             return {"role": "assistant", "content": message.text}
+        case "plain":
+            raise InvalidParams("the model server is asked by its chat completions alone: send messages")
 
 
 def _body(params: Params, not_taken: frozenset[str]) -> dict[str, Any]:

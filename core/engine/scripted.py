@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
-from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params, Usage
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Load, Message, Params, Usage
 from core.errors import EngineStopped, InvalidParams
 
 _WORD = re.compile(r"\S+\s*|\s+")
@@ -27,6 +27,12 @@ class ScriptedEngine:
     def __init__(self, delay: float = 0.0) -> None:
         self._delay = delay
         self._stopped = asyncio.Event()
+        self._alive = False
+        self._running = 0
+
+    @property
+    def load(self) -> Load:
+        return Load(alive=self._alive, running=self._running)
 
     def count(self, messages: Sequence[Message]) -> int:
         """The number of words. The template around them is nothing."""
@@ -43,14 +49,20 @@ class ScriptedEngine:
             raise InvalidParams("the prompt is empty")
         words = _WORD.findall(_answer(messages))
         usage = Usage(prompt=self.count(messages), cached=0, completion=len(words))
-        async with aclosing(self._say(words, usage, params.candidates)) as deltas:
-            yield _Said(deltas)
+        self._running += 1
+        try:
+            async with aclosing(self._say(words, usage, params.candidates)) as deltas:
+                yield _Said(deltas)
+        finally:
+            self._running -= 1
 
     async def run(self) -> None:
         self._stopped.clear()
+        self._alive = True
         try:
             await asyncio.get_running_loop().create_future()
         finally:
+            self._alive = False
             self._stopped.set()
 
     async def _say(self, words: Sequence[str], usage: Usage, candidates: int) -> AsyncGenerator[Delta]:
@@ -83,6 +95,10 @@ class _Said:
     def __init__(self, deltas: AsyncIterator[Delta]) -> None:
         self._deltas = deltas
 
+    def spell(self, token_id: int) -> bytes:
+        """There are no log-probabilities here."""
+        raise KeyError(token_id)
+
     def __aiter__(self) -> "_Said":
         return self
 
@@ -91,6 +107,6 @@ class _Said:
 
 
 def _answer(messages: Sequence[Message]) -> str:
-    newest = next((message.text for message in reversed(messages) if message.role == "user"), "")
+    newest = next((message.text for message in reversed(messages) if message.role in ("user", "plain")), "")
     so_far = messages[-1].text if messages and messages[-1].role == "assistant" else ""
     return (_PREFIX + newest).removeprefix(so_far)

@@ -17,6 +17,7 @@ class Stream:
     (and their log-probabilities) only when their text is complete in it and before it, so that a candidate's ids
     decode to the beginning of its text, and to all of it unless a stop string or half a character was cut off.
     Cancelling a reader loses nothing: the next one goes on. `place` and `estimate` are asked until it has begun.
+    `spell` gives the bytes of a token.
     """
 
     def __init__(
@@ -27,11 +28,13 @@ class Stream:
         candidates: int = 1,
         place: Callable[[], int],
         estimate: Callable[[], float | None],
+        spell: Callable[[int], bytes],
     ) -> None:
         self._candidates = [_Candidate(number, decode, stops) for number in range(candidates)]
         self._open = candidates
         self._place = place
         self._estimate = estimate
+        self._spell = spell
         self._begun = False
         self._unread: dict[int, None] = {}  # the candidates with news, those that wait longest first
         self._news = asyncio.Event()
@@ -44,6 +47,9 @@ class Stream:
     @property
     def estimate(self) -> float | None:
         return 0.0 if self._begun else self._estimate()
+
+    def spell(self, token_id: int) -> bytes:
+        return self._spell(token_id)
 
     def add(self, token_id: int, candidate: int = 0, logprob: Logprob | None = None) -> bool:
         """One more token of a candidate. True: a stop string ends it here, so that `finish` is to be called. What

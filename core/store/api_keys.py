@@ -125,8 +125,8 @@ class ApiKeys:
         granted, *left, wait = await self._client.run(
             "spend", [self._client.keys.api(key.id)], *limits, requests, tokens
         )
-        known = (int(number) if limit else None for number, limit in zip(left, limits, strict=True))
-        return Allowance(bool(granted), *known, wait=wait / 1000)
+        of_requests, of_tokens = (number if limit else None for number, limit in zip(left, limits, strict=True))
+        return Allowance(bool(granted), of_requests, of_tokens, wait / 1000)
 
     async def _records(self) -> list[tuple[str, ApiKey]]:
         found: dict[bytes, bytes] = await self._client.read(lambda redis: redis.hgetall(self._key))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from core.answer import Deliver
 from core.dialogue import Dialogue, DialogueSettings
-from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Load, Message, Params
 from core.engine.scripted import ScriptedEngine
 from core.errors import EngineError
 from core.store.store import Store
@@ -72,6 +72,9 @@ class Told:
     def __init__(self, deltas: AsyncIterator[Delta]) -> None:
         self._deltas = deltas
 
+    def spell(self, token_id: int) -> bytes:
+        raise KeyError(token_id)
+
     def __aiter__(self) -> "Told":
         return self
 
@@ -86,6 +89,7 @@ class Mirror:
     context = 100
     fingerprint = "words"
     continues = True
+    load = Load(alive=True)
 
     def count(self, messages: Sequence[Message]) -> int:
         return sum(len(message.text.split()) for message in messages)

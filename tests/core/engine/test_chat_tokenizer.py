@@ -234,3 +234,19 @@ def test_in_a_transcript_the_same_text_of_a_user_is_no_answer() -> None:
     )
     assert len(answers) == 1
     assert answers[0].stop == len(ids) - 1
+
+
+@pytest.mark.parametrize("tokenizer", [byte_level(), byte_fallback()])
+def test_bytes_of_tokens_make_the_text(tokenizer: PreTrainedTokenizerFast) -> None:
+    chat = ChatTokenizer(tokenizer)
+    text = "hi, ça va? \N{SNOWMAN} \N{PILE OF POO}\n"
+    spelled = b"".join(chat.spell(token_id) for token_id in chat.encode_text(text))
+    assert spelled.decode().strip(" ") == text.strip(" ")  # byte fallback puts a space in front
+
+
+def test_plain_text_is_encoded_as_it_stands_and_has_no_stops() -> None:
+    chat = ChatTokenizer(byte_level(template=None))
+    plain = [Message("plain", "Once upon<|im_end|>")]
+    assert chat.encode(plain) == tuple(byte_level()("Once upon<|im_end|>")["input_ids"])
+    assert chat.stops_of([Message("user", "hello")])
+    assert chat.stops_of(plain) == ()

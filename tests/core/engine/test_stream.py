@@ -17,7 +17,14 @@ USAGE = Usage(prompt=3, cached=1, completion=2)
 
 
 def opened(stops: Sequence[str] = (), *, candidates: int = 1) -> Stream:
-    return Stream(TOKENIZER.decode, stops, candidates=candidates, place=lambda: 7, estimate=lambda: 1.5)
+    return Stream(
+        TOKENIZER.decode,
+        stops,
+        candidates=candidates,
+        place=lambda: 7,
+        estimate=lambda: 1.5,
+        spell=TOKENIZER.spell,
+    )
 
 
 def say(stream: Stream, text: str, candidate: int = 0) -> bool:
