@@ -42,6 +42,7 @@ def dialogue(settings: Settings) -> DialogueSettings:
         persona=settings.persona or f"You are a helpful AI assistant named {settings.name}.",
         window=settings.memory.window,
         summaries=settings.memory.summaries,
+        controls=settings.chat.buttons,
         tell_time=settings.tell_time,
         params=Params(
             max_tokens=model.max_tokens,

@@ -159,6 +159,10 @@ class Memory(_Section):
     keep_days: int = Field(365, ge=0, le=36500)
 
 
+class Chat(_Section):
+    buttons: bool = True
+
+
 class Settings(BaseSettings):
     """All that can be set. README lists the keys with what they do."""
 
@@ -185,6 +189,7 @@ class Settings(BaseSettings):
     redis: Redis = Redis()
     model: Model = Model()
     memory: Memory = Memory()
+    chat: Chat = Chat()
 
     @classmethod
     def settings_customise_sources(

@@ -2,19 +2,19 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from core import notices
+from core import controls, notices
 from core.dialogue import Dialogue
 from core.errors import CoreError, Overloaded, PromptTooLong, Refused
 from core.prompt import Prompt
+from core.question import NotPossible, Question, needs_the_model, newest, question, turned
 from core.reply import LeasedReply
 from core.store.claim import Claim
 from core.store.claims import Claims
-from core.turns import Cut, Event, Reply, Turn
+from core.turns import Control, Cut, Event, Reply, Turn, Version
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ _NOTICES: Mapping[Cut, str] = {
     "length": notices.LENGTH,
     "time": notices.TIME,
 }
+
+# What an engine that cannot go on with an answer is asked instead.
+_GO_ON = "Go on exactly where you stopped, without repeating anything."
 
 # How long a message that is on its way may take to arrive when the rest of the reply is handed over.
 _ARRIVES_WITHIN = 2.0
@@ -47,11 +50,23 @@ class Answer:
         self._claims = claims
         self._dialogue = dialogue
         self._seconds = seconds
-        self._reply = LeasedReply(claims, claim)
+        self._refusal = ""
+        self._before = self._newest()
+        self._reply = LeasedReply(claims, claim, self._before.messages if self._before else ())
         self._halt: Halt | None = None
         self._writing: asyncio.Timeout | None = None
         self._refused = False
         self._leaving = asyncio.Event()
+
+    def _newest(self) -> Turn | None:
+        """The answer that the event is about. While it is delivered, what it has become."""
+        if self.claim.event.kind not in {"edit", "act"}:
+            return None
+        try:
+            return newest(self.claim.event, self.claim.window)[1]
+        except NotPossible as exc:
+            self._refusal = str(exc)
+            return None
 
     def halt(self, why: Halt) -> None:
         """End the answer early; what is written so far becomes final. The first reason counts. One that is being
@@ -93,7 +108,7 @@ class Answer:
         if self._refused:
             await self.leave_as_it_stands()
         else:
-            await self._claims.delivered(self.claim)
+            await self._claims.delivered(self.claim, instead=self._found_by(self._answer))
         return True
 
     async def _leave(self) -> None:
@@ -114,13 +129,31 @@ class Answer:
 
     def _as_it_stands(self) -> Turn | None:
         """The answer in memory as the room shows it; `None` where that makes no difference."""
-        claim, standing = self.claim, self._reply.standing_text
-        answer = claim.window[-1] if claim.window else None
-        if answer is None or answer.event != claim.event.id:
+        claim, standing, answer = self.claim, self._reply.standing_text, self._answer
+        if answer is None or (standing.startswith(answer.text) and claim.text.startswith(standing)):
+            return self._found_by(answer)  # all of it, and perhaps a word of ours
+        return self._found_by(replace(answer, text=standing, count=0, token_ids=(), tokenizer="", cut="failed"))
+
+    @property
+    def _answer(self) -> Turn | None:
+        """The answer of this claim in memory, once there is one."""
+        claim = self.claim
+        if claim.phase != "delivering" or not claim.window:
             return None
-        if standing.startswith(answer.text) and claim.text.startswith(standing):
-            return None  # all of it, and perhaps a word of ours
-        return replace(answer, text=standing, count=0, token_ids=(), tokenizer="", cut="failed")
+        is_ours = self._before is not None or claim.window[-1].event == claim.event.id
+        return claim.window[-1] if is_ours else None
+
+    def _found_by(self, answer: Turn | None) -> Turn | None:
+        """`answer` with the messages in which it stands; `None` where memory has that already."""
+        messages = tuple(part.message for part in self.claim.parts if part.message and part.text)
+        if answer is None or (answer is self._answer and answer.messages == messages):
+            return None
+        return replace(answer, messages=messages)
+
+    @property
+    def _controls(self) -> tuple[Control, ...]:
+        """What can be pressed under the answer in memory."""
+        return controls.under(self._answer) if self._answer and self._dialogue.controls else ()
 
     async def _show(self, deliver: Deliver) -> None:
         """A refusal ends the writing, and not by a cancellation: a step that is under way must come to its end."""
@@ -133,26 +166,36 @@ class Answer:
 
     @property
     def _is_for_the_model(self) -> bool:
-        return self.claim.event.kind == "message" and bool(self.claim.event.text.strip())
+        event = self.claim.event
+        if event.kind == "message":
+            return bool(event.text.strip())
+        return self._before is not None and needs_the_model(event, self._before)
 
     async def _write(self) -> None:
         if self.claim.phase == "delivering":
-            self._reply.finish(self.claim.text)
+            self._finish(self.claim.text)
         elif self._is_for_the_model:
             await self._ask_the_model()
+        elif self._before is not None:
+            await self._turn_to(turned(self.claim.event, self._before))
+        elif self._refusal:
+            # Whoever changes a message that nobody remembers, or an older one, asks for nothing.
+            await self._notice("" if self.claim.event.kind == "edit" else self._refusal)
         else:
             await self._notice(self._dialogue.notice(self.claim.event))
 
     async def _ask_the_model(self) -> None:
         claim = self.claim
-        draft = _Written(self._reply.shown_text if self._dialogue.continues else "")
+        asks = question(claim.event, claim.window, claim.last)
+        shown = self._reply.shown_text if self._dialogue.continues else ""
+        draft = _Written(shown if shown.startswith(asks.so_far) else asks.so_far)
         try:
-            prompt = self._prompt()
+            prompt = self._prompt(asks)
             try:
-                cut = await self._generate(prompt, draft)
+                cut = await self._generate(asks, prompt, draft)
             except PromptTooLong:  # by a server's own count; nothing was written yet
-                prompt = self._prompt(within=prompt.tokens // 2)
-                cut = await self._generate(prompt, draft)
+                prompt = self._prompt(asks, within=prompt.tokens // 2)
+                cut = await self._generate(asks, prompt, draft)
         except CoreError as exc:
             log.warning("no answer to %s: %s", claim.event.id, exc)
             await self._apologise(exc.reply, draft.text)
@@ -161,22 +204,25 @@ class Answer:
         if not draft.text.strip() and not notice:
             notice = notices.NOTHING
         text = notices.under(draft.text, notice) if notice else draft.text
-        asked, answered = map(self._counted, self._turns(draft.text, cut))
-        answered = replace(answered, token_ids=draft.token_ids)
+        asked, answered = self._counted(asks.asked), self._answered(asks, draft, cut)
         start = asked.number if prompt.start is None else prompt.start
         summaries = claim.summaries.after_a_jump() if prompt.jumped else None
-        await self._claims.complete(claim, turns=(asked, answered), text=text, window=start, summaries=summaries)
-        self._reply.finish(text)
+        await self._claims.complete(
+            claim, turns=(asked, answered), text=text, window=start, summaries=summaries, cut=asks.cut
+        )
+        self._finish(text)
         window = [turn for turn in claim.window if turn.number >= start]
         self.fold_up_to = self._dialogue.due(window, claim.summaries, used=prompt.tokens + answered.count)
 
-    def _prompt(self, within: int | None = None) -> Prompt:
-        claim = self.claim
+    def _prompt(self, asks: Question, within: int | None = None) -> Prompt:
+        claim, text, window = self.claim, asks.asked.text, asks.window
+        if asks.before is not None and asks.so_far and not self._dialogue.continues:
+            text, window = _GO_ON, [*window, asks.asked, asks.before]
         return self._dialogue.prompt(
-            claim.event, claim.window, persona=claim.persona, summaries=claim.summaries, within=within
+            claim.event, window, persona=claim.persona, text=text, summaries=claim.summaries, within=within
         )
 
-    async def _generate(self, prompt: Prompt, draft: "_Written") -> Cut:
+    async def _generate(self, asks: Question, prompt: Prompt, draft: "_Written") -> Cut:
         """Write until the model has ended; return why it was cut short, if it was.
 
         Raises `Overloaded` when the model has not begun in time.
@@ -187,14 +233,16 @@ class Answer:
         try:
             async with (
                 asyncio.timeout(self._seconds) as self._writing,
-                self._dialogue.answer(prompt, so_far=draft.text) as deltas,
+                self._dialogue.answer(
+                    prompt, so_far=draft.text if self._dialogue.continues else "", gone_on_with=asks.so_far
+                ) as deltas,
             ):
                 async for delta in deltas:
                     if not begun and self._halt is None:
                         self._write_for(self._seconds)
                     begun = True
                     draft.add(delta.text, delta.token_ids)
-                    self._reply.write(draft.text)
+                    self._reply.write(draft.text, controls.WHILE_WRITING if self._dialogue.controls else ())
                     if delta.finish == "length":
                         return "length"
         except TimeoutError as exc:
@@ -215,11 +263,25 @@ class Answer:
         if not written.strip():
             await self._notice(sentence)
             return
-        text, turns = notices.under(written, f"_{sentence}_"), self._turns(written, "failed")
+        claim, text = self.claim, notices.under(written, f"_{sentence}_")
+        asks = question(claim.event, claim.window, claim.last)
+        turns = asks.asked, asks.answered(Version(text=written, cut="failed"))
+        window = self._start_as_it_was(asks.asked.number)
+        await self._claims.complete(claim, turns=turns, text=text, window=window, cut=asks.cut)
+        self._finish(text)
+
+    async def _turn_to(self, answer: Turn) -> None:
+        """Another version of the answer takes its place."""
+        turns = self.claim.window[-2], answer
+        notice = _NOTICES.get(answer.cut, "")
+        text = notices.under(answer.text, notice) if notice else answer.text
         await self._claims.complete(
-            self.claim, turns=turns, text=text, window=self._start_as_it_was(turns[0].number)
+            self.claim, turns=turns, text=text, window=self._start_as_it_was(None), cut=len(turns)
         )
-        self._reply.finish(text)
+        self._finish(text)
+
+    def _finish(self, text: str) -> None:
+        self._reply.finish(text, self._controls, private=bool(self._refusal))
 
     async def _notice(self, text: str) -> None:
         """Answer with a sentence of ours, which memory does not keep, and do what the event asks for."""
@@ -232,17 +294,18 @@ class Answer:
             persona=event.text.strip() if event.kind == "persona" else None,
             clear=event.kind == "reset",
         )
-        self._reply.finish(text)
+        self._finish(text)
 
-    def _turns(self, answer: str, cut: Cut) -> tuple[Turn, Turn]:
-        """What memory is to hold of this event, not counted."""
-        event, last = self.claim.event, self.claim.last
-        return (
-            Turn(
-                number=last + 1, role="user", text=event.text, speaker=event.speaker, event=event.id, at=event.at
-            ),
-            Turn(number=last + 2, role="assistant", text=answer, event=event.id, at=time.time(), cut=cut),
+    def _answered(self, asks: Question, draft: "_Written", cut: Cut) -> Turn:
+        """What memory is to hold of the answer."""
+        answer = Version(
+            text=draft.text,
+            count=self._dialogue.count("assistant", draft.text),
+            token_ids=draft.token_ids,
+            tokenizer=self._dialogue.tokenizer,
+            cut=cut,
         )
+        return asks.answered(answer)
 
     def _counted(self, turn: Turn) -> Turn:
         count, tokenizer = self._dialogue.count(turn.role, turn.text), self._dialogue.tokenizer

@@ -26,6 +26,7 @@ class DialogueSettings:
     window: int = 2048
     tell_time: bool = False
     summaries: bool = False
+    controls: bool = False
     params: Params = field(default_factory=Params)
 
 
@@ -42,6 +43,11 @@ class Dialogue:
         return self._engine.continues
 
     @property
+    def controls(self) -> bool:
+        """Whether there is something to press under answers."""
+        return self._settings.controls
+
+    @property
     def tokenizer(self) -> str:
         return self._engine.fingerprint
 
@@ -55,15 +61,16 @@ class Dialogue:
         window: Sequence[Turn],
         *,
         persona: str | None,
+        text: str | None = None,
         summaries: Summaries = NO_SUMMARIES,
         within: int | None = None,
     ) -> Prompt:
-        """What the engine is asked to answer `event`, in at most `within` tokens where that is given. Raises
-        `PromptTooLong`."""
+        """What the engine is asked to answer `text` (`None`: that of the event) to whoever made `event`, in at
+        most `within` tokens where that is given. Raises `PromptTooLong`."""
         now = f"It is {datetime.now(UTC):%A, %d %B %Y, %H:%M} UTC." if self._settings.tell_time else ""
         prompt = build(
             window,
-            event.text,
+            event.text if text is None else text,
             persona=self._settings.persona if persona is None else persona,
             summaries=summaries if self._settings.summaries else NO_SUMMARIES,
             now=now,
@@ -73,12 +80,15 @@ class Dialogue:
         user = f"{event.room.platform}:{event.speaker.id}"
         return replace(prompt, caller=Caller(user, str(event.conversation)))
 
-    def answer(self, prompt: Prompt, *, so_far: str = "") -> AbstractAsyncContextManager[Completion]:
-        """The answer while it is made. `so_far` is its beginning, when another worker has written one already:
-        only what comes after it is yielded (the engine must be able to continue). It counts as a part of the
-        answer's length."""
+    def answer(
+        self, prompt: Prompt, *, so_far: str = "", gone_on_with: str = ""
+    ) -> AbstractAsyncContextManager[Completion]:
+        """The answer while it is made. `so_far` is its beginning, when there is one already: only what comes after
+        it is yielded (the engine must be able to continue). It counts as a part of the answer's length, but for
+        the answer `gone_on_with` at its beginning."""
         params = self._settings.params
-        messages, most = prompt.messages, min(params.max_tokens, self._engine.context - prompt.tokens)
+        most = params.max_tokens + (self.count("assistant", gone_on_with) if gone_on_with else 0)
+        messages, most = prompt.messages, min(most, self._engine.context - prompt.tokens)
         if so_far:
             messages = (*messages, Message("assistant", so_far))
             most -= self.count("assistant", so_far)

@@ -11,6 +11,11 @@ PERSONA_DEFAULT = "I am back to my usual persona here."
 EMPTY = "I got no words from you. Write me something, and I answer."
 NOT_TEXT = "I can only read text so far, not {files}. Please put it in words."
 
+NOT_REMEMBERED = "I do not remember that answer any more."
+NOT_THE_NEWEST = "Only my newest answer here can be changed."
+NOT_YOURS = "Only who asked can do that."
+VOTED = "Thank you, I have noted that."
+
 NOTHING = "_The model had nothing to say to this._"
 
 STOPPED = "_Stopped._"

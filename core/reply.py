@@ -6,8 +6,9 @@ from contextlib import suppress
 
 from core.store.claim import Claim
 from core.store.claims import Claims
-from core.store.control import Control, ControlEntry
-from core.turns import Draft, Part, key_of
+from core.store.control import Control as ControlStream
+from core.store.control import ControlEntry
+from core.turns import Control, Draft, Part, key_of
 
 # A platform call must end this long before the lease does, so that its cancellation has time to happen.
 _MARGIN = 1.0
@@ -17,15 +18,15 @@ _NOTICE_CALL = 8.0
 class LeasedReply:
     """`core.turns.Reply` for a conversation that this process has claimed.
 
-    `write` and `finish` are the worker's side. They never wait: a slow platform does not hold the model. `close`
-    is for whoever is about to give the conversation away.
+    `replaces` are the messages that are to show it. `write` and `finish` are the worker's side. They never wait: a
+    slow platform does not hold the model. `close` is for whoever is about to give the conversation away.
     """
 
-    def __init__(self, claims: Claims, claim: Claim) -> None:
+    def __init__(self, claims: Claims, claim: Claim, replaces: Sequence[str] = ()) -> None:
+        self.replaces = replaces
         self._claims = claims
         self._claim = claim
-        self._text = ""
-        self._final = False
+        self._draft = Draft("")
         self._news = asyncio.Event()
         self._before = self.shown_text
         self._closed = False
@@ -46,14 +47,14 @@ class LeasedReply:
         """What the room shows if it has refused the last that it was asked to show."""
         return self._before
 
-    def write(self, text: str) -> None:
-        """The text so far."""
-        self._text = text
+    def write(self, text: str, controls: tuple[Control, ...] = ()) -> None:
+        """The text so far, with what can be pressed under it."""
+        self._draft = Draft(text, controls=controls)
         self._news.set()
 
-    def finish(self, text: str) -> None:
-        """The whole text, which is on disk."""
-        self._text, self._final = text, True
+    def finish(self, text: str, controls: tuple[Control, ...] = (), *, private: bool = False) -> None:
+        """The whole text, which is on disk; `private` if it is for one person alone."""
+        self._draft = Draft(text, final=True, controls=controls, private=private)
         self._news.set()
 
     async def close(self, within: float) -> None:
@@ -65,12 +66,12 @@ class LeasedReply:
                 await self._certain.wait()
 
     async def __aiter__(self) -> AsyncIterator[Draft]:
-        final = False
-        while not final:
+        draft = Draft("")
+        while not draft.final:
             await self._news.wait()
             self._news.clear()
-            final = self._final
-            yield Draft(self._text, final)
+            draft = self._draft
+            yield draft
 
     def key(self, part: int) -> str:
         return key_of(self._claim.conversation, self._claim.event.id, part)
@@ -101,14 +102,15 @@ class Notice:
     """
 
     parts: Sequence[Part] = ()
+    replaces: Sequence[str] = ()
 
-    def __init__(self, control: Control, entry: ControlEntry, text: str) -> None:
+    def __init__(self, control: ControlStream, entry: ControlEntry, text: str) -> None:
         self._control = control
         self._entry = entry
         self._text = text
 
     async def __aiter__(self) -> AsyncIterator[Draft]:
-        yield Draft(self._text, final=True)
+        yield Draft(self._text, final=True, private=self._entry.event.kind == "vote")
 
     def key(self, part: int) -> str:
         return key_of(self._entry.event.conversation, self._entry.event.id, part)

@@ -11,9 +11,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, Protocol
 
-Kind = Literal["message", "reset", "persona", "stop", "start", "help"]
-"""What a person did. `message`, `reset` and `persona` (set it to `text`; an empty text means the default one)
-change the conversation and keep its order. `stop`, `start` and `help` do not, and are handled at once."""
+Action = Literal["stop", "regenerate", "continue", "previous", "next", "up", "down"]
+"""What a person may do with an answer: end it, have it made anew, have it gone on with, look at the version before
+or after it, and like it or not."""
+
+Kind = Literal["message", "reset", "persona", "stop", "start", "help", "edit", "act", "vote"]
+"""What a person did. `message`, `reset`, `persona` (set it to `text`; an empty text means the default one), `edit`
+(the message `target` now reads `text`) and `act` (`text` is the `Action` on the answer that stands in the message
+`target`) change the conversation and keep its order. `stop`, `start`, `help` and `vote` ("up" or "down" is the
+`text`, for the answer in `target`) do not, and are handled at once."""
 
 Role = Literal["user", "assistant"]
 
@@ -73,9 +79,9 @@ class Event:
     `id` is the same each time the platform delivers the same thing and different for everything else. It begins
     with platform and bot account and names room, message and, for anything but a first message, what was done
     and its version: an edit or a button is not a redelivery. `message` is the platform's own id of the message,
-    `at` its time in seconds since the epoch. `files` names the kinds of what came with the text ("image",
-    "voice", "file") that we do not read. `server` is the platform's id of what the room belongs to (a Discord
-    server, a Slack workspace); empty where there is no such thing.
+    `target` that of another one, which it is about, `at` its time in seconds since the epoch. `files` names the
+    kinds of what came with the text ("image", "voice", "file") that we do not read. `server` is the platform's id
+    of what the room belongs to (a Discord server, a Slack workspace); empty where there is no such thing.
     """
 
     id: str
@@ -85,9 +91,22 @@ class Event:
     speaker: Speaker
     text: str = field(default="", repr=False)
     message: str = ""
+    target: str = ""
     files: tuple[str, ...] = ()
     at: float = 0.0
     server: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """An answer as it was written once: see `Turn`."""
+
+    text: str = field(repr=False)
+    count: int = 0
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
+    tokenizer: str = ""
+    cut: Cut = ""
+    votes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +116,10 @@ class Turn:
     `number` counts up by one within the conversation. `count` is the length of `text` in tokens and `token_ids`
     are the tokens that a model made, both by the tokenizer with the fingerprint `tokenizer`. `cut` says why an
     answer ended early. `event` is the event that the turn came from or answers.
+
+    `messages` are the platform's ids of the messages in which it stands. `versions` are the other answers that
+    were made in this place, in their order, and `version` is how many of them came before this one. `votes` are
+    who liked it (1) and who did not (-1), by their ids.
     """
 
     number: int
@@ -109,14 +132,33 @@ class Turn:
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     tokenizer: str = ""
     cut: Cut = ""
+    messages: tuple[str, ...] = ()
+    versions: tuple[Version, ...] = ()
+    version: int = 0
+    votes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Something to press under an answer: `action` is what it does, and `label` what it reads. `None`: it only
+    says something."""
+
+    action: Action | None
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The text of a reply so far: Markdown, from its first character. Only the last one is `final`."""
+    """The text of a reply so far: Markdown, from its first character. Only the last one is `final`.
+
+    `controls` stand under it where the platform has such. `private`: it is for the person alone who did what is
+    answered, and no answer of the model.
+    """
 
     text: str = field(repr=False)
     final: bool = False
+    controls: tuple[Control, ...] = ()
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +179,16 @@ class Reply(Protocol):
     """What a worker hands to `deliver`: the reply while it is being written, and the record of what was shown.
 
     Iterating gives the newest text; drafts that nobody waited for are skipped. The last one is final, and comes
-    only after the reply is on disk. `parts` is what was recorded already, by this or an earlier worker.
+    only after the reply is on disk. `parts` is what was recorded already, by this or an earlier worker. `replaces`
+    are messages that stand in the room already and are to show this reply, in their order: part number i is the
+    i-th of them, and what is left over is not needed any more.
     """
 
     @property
     def parts(self) -> Sequence[Part]: ...
+
+    @property
+    def replaces(self) -> Sequence[str]: ...
 
     def __aiter__(self) -> AsyncIterator[Draft]: ...
 

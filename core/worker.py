@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from core import notices
 from core.answer import Answer, Deliver
 from core.dialogue import Dialogue
 from core.errors import CoreError, LeaseLost, Overloaded, Refused, StoreUnavailable
@@ -30,6 +31,7 @@ from core.store.claim import Claim
 from core.store.control import STALE_AFTER, ControlEntry
 from core.store.store import Store
 from core.traces import trace
+from core.turns import Event
 
 log = logging.getLogger(__name__)
 
@@ -288,7 +290,7 @@ class Worker:
             return False
         try:
             async with asyncio.timeout(_SAY_SECONDS):
-                await deliver(event, Notice(self._store.control, entry, self._dialogue.notice(event)))
+                await deliver(event, Notice(self._store.control, entry, await self._sentence(event)))
         except (*_AWAY, TimeoutError) as exc:
             log.warning("could not answer %s yet: %s", event.id, type(exc).__name__)
             return False
@@ -297,6 +299,17 @@ class Worker:
         except Exception as exc:  # noqa: BLE001 - whatever one event does, the others are answered
             log.error("could not answer %s\n%s", event.id, trace(exc))  # noqa: TRY400
         return True
+
+    async def _sentence(self, event: Event) -> str:
+        """Do what a control event asks for, and say so. Raises `StoreUnavailable`."""
+        if event.kind != "vote":
+            return self._dialogue.notice(event)
+        vote = 1 if event.text == "up" else -1
+        for wait in (0.0, 0.5, 2.0):  # where an answer stands is remembered a moment after it does
+            await asyncio.sleep(wait)
+            if await self._store.votes.cast(event.conversation, event.target, event.speaker.id, vote):
+                return notices.VOTED
+        return notices.NOT_REMEMBERED
 
     async def _change(self) -> None:
         """Wait until something that ran has ended."""

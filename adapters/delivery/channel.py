@@ -3,8 +3,11 @@
 A refusal for good is `core.errors.Refused`.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+
+from core.turns import Control
 
 
 class Limited(Exception):
@@ -47,12 +50,19 @@ class Channel(Protocol):
         """How much of `limit` the Markdown `source` needs as the platform counts it, after rendering."""
         ...
 
-    async def send(self, source: str, *, key: str) -> str:
-        """Post a message; return the platform's id of it. Idempotent for `key` where the platform can be."""
+    async def send(self, source: str, *, key: str, controls: Sequence[Control] = ()) -> str:
+        """Post a message with `controls` under it; return the platform's id of it. Idempotent for `key` where the
+        platform can be."""
         ...
 
-    async def edit(self, message: str, source: str) -> None:
-        """Make `message` read `source`. Raises `MessageGone`; an edit that changes nothing is not an error."""
+    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
+        """Make `message` read `source`, with `controls` under it. Raises `MessageGone`; an edit that changes
+        nothing is not an error."""
+        ...
+
+    async def tell(self, source: str) -> None:
+        """Say it to the person alone who pressed something, if that is still possible. Its failures are logged,
+        never raised."""
         ...
 
     async def find(self, key: str, source: str) -> str | None:

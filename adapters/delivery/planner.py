@@ -84,7 +84,7 @@ class Planner:
             show = _Show(
                 reply,
                 channel,
-                Script(reply.parts, channel.limit, channel.size, skip=self._skip),
+                Script(reply.parts, channel.limit, channel.size, replaces=reply.replaces, skip=self._skip),
                 self._budget,
                 room_budget,
                 bot=self._bot,
@@ -161,6 +161,9 @@ class _Show:
                     await self._whole.wait()
         while True:
             draft = self._newest
+            if draft.private and draft.text:
+                await self._channel.tell(draft.text)
+                break
             step = self._script.next(draft)
             if step is None and draft.final:
                 break
@@ -218,14 +221,18 @@ class _Show:
         deadline = await self._reply.showing(step.part, step.text, step.end, final=step.final)
         self._script.recorded(step)
         if step.call == "send":
-            message = await _within(deadline, self._channel.send(step.source, key=self._reply.key(step.part)))
+            key = self._reply.key(step.part)
+            message = await _within(deadline, self._channel.send(step.source, key=key, controls=step.controls))
             self._script.sent(step, message)
             self._worked()
             await self._reply.shown(step.part, message)
         elif step.call == "edit":
-            await _within(deadline, self._channel.edit(self._script.message(step), step.source))
-            self._script.edited(step)
+            message = self._script.message(step)
+            await _within(deadline, self._channel.edit(message, step.source, controls=step.controls))
+            is_new = self._script.edited(step)
             self._worked()
+            if is_new:
+                await self._reply.shown(step.part, message)
 
     async def _find(self, step: Step) -> None:
         until = asyncio.get_running_loop().time() + _LOOK_UP

@@ -12,26 +12,31 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adapters.markdown import cut
-from core.turns import Draft, Part
+from core.turns import Control, Draft, Part
 
 SURPLUS = "…"
 """What a message is made to read that is left over when an answer made anew is shorter than what was posted."""
+
+
+Look = tuple[str, tuple[Control, ...]]
+"""What a message looks like: its source, and what can be pressed under it."""
 
 
 @dataclass(slots=True)
 class Post:
     """One message of the room. `text` is what was last recorded of the reply; empty: nothing that still agrees.
 
-    `shown` is the source that stands there, None if that is not known. `tried` are the sources of sends that may
-    have worked, the last one last; None stands for one of another worker. `gone`: nothing is done to it any more;
-    `sealed`: nor does it take another word.
+    `shown` is what it looks like, None if that is not known. `tried` is how it was to look in sends that may have
+    worked, the last one last; None stands for one of another worker. `is_new`: that `message` is this part has yet
+    to be recorded. `gone`: nothing is done to it any more; `sealed`: nor does it take another word.
     """
 
     text: str = field(default="", repr=False)
     end: int = 0
     message: str | None = None
-    shown: str | None = field(default=None, repr=False)
-    tried: list[str | None] = field(default_factory=list, repr=False)
+    is_new: bool = False
+    shown: Look | None = field(default=None, repr=False)
+    tried: list[Look | None] = field(default_factory=list, repr=False)
     looked_up: bool = False
     gone: bool = False
     sealed: bool = False
@@ -57,12 +62,26 @@ class Step:
     text: str = field(repr=False)
     end: int
     final: bool
+    controls: tuple[Control, ...] = ()
+
+    @property
+    def look(self) -> Look:
+        return self.source, self.controls
 
 
 class Script:
-    """One reply, part by part. `skip`: a send that may have worked is never repeated."""
+    """One reply, part by part. `replaces` are messages that show something else so far. `skip`: a send that may
+    have worked is never repeated."""
 
-    def __init__(self, parts: Sequence[Part], limit: int, size: Callable[[str], int], *, skip: bool) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        limit: int,
+        size: Callable[[str], int],
+        *,
+        replaces: Sequence[str] = (),
+        skip: bool,
+    ) -> None:
         self._limit = limit
         self._size = size
         self._skip = skip
@@ -70,6 +89,12 @@ class Script:
         self._posts = [
             Post(part.text, part.end, part.message, tried=[] if part.message else [None]) for part in parts
         ]
+        for number, message in enumerate(replaces):
+            if number == len(self._posts):
+                self._posts.append(Post())
+            if (post := self._posts[number]).message is None:
+                post.message, post.is_new = message, True
+                post.tried.clear()
 
     @property
     def is_visible(self) -> bool:
@@ -112,12 +137,15 @@ class Script:
     def sent(self, step: Step, message: str) -> None:
         """The send worked."""
         post = self._posts[step.part]
-        post.tried.append(step.source)
+        post.tried.append(step.look)
         post.stands_as(message)
 
-    def edited(self, step: Step) -> None:
-        """The edit worked."""
-        self._posts[step.part].shown = step.source
+    def edited(self, step: Step) -> bool:
+        """The edit worked. True: that this message is the part has yet to be recorded."""
+        post = self._posts[step.part]
+        post.shown = step.look
+        is_new, post.is_new = post.is_new, False
+        return is_new
 
     def found(self, step: Step, message: str | None) -> None:
         """A send in doubt was looked up."""
@@ -132,7 +160,7 @@ class Script:
         """The call may have worked."""
         post = self._posts[step.part]
         if step.call == "send":
-            post.tried.append(step.source)
+            post.tried.append(step.look)
             post.looked_up = False
         elif step.call == "edit":
             post.shown = None
@@ -157,12 +185,13 @@ class Script:
         post = self._posts[part]
         is_last = end == len(draft.text)
         final = draft.final and is_last
+        controls = draft.controls if is_last else ()
         if post.is_in_doubt:
             return Step("find", part, self._asked(part), text, end, final)
         if not post.gone and post.message is None and source.strip():
-            return Step("send", part, source, text, end, final)
-        if not post.gone and post.message is not None and post.shown != source and source.strip():
-            return Step("edit", part, source, text, end, final)
+            return Step("send", part, source, text, end, final, controls)
+        if not post.gone and post.message is not None and post.shown != (source, controls) and source.strip():
+            return Step("edit", part, source, text, end, final, controls)
         # Where this part ends is where the next one begins, for whoever takes over.
         return Step("record", part, source, text, end, final) if not is_last and post.text != text else None
 
@@ -170,7 +199,7 @@ class Script:
         """What the last try of the part asked for."""
         post = self._posts[part]
         if (tried := post.tried[-1]) is not None:
-            return tried
+            return tried[0]
         if not post.text:
             return SURPLUS
         return cut(
@@ -182,6 +211,6 @@ class Script:
             post = self._posts[part]
             if post.is_in_doubt:
                 return Step("find", part, self._asked(part), "", end, final=True)
-            if post.message is not None and not post.gone and post.shown != SURPLUS:
+            if post.message is not None and not post.gone and post.shown != (SURPLUS, ()):
                 return Step("edit", part, SURPLUS, "", end, final=True)
         return None

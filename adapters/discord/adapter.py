@@ -110,6 +110,10 @@ class DiscordAdapter:
             private=bool(address["private"]),
             original=first,
         )
+        if event.kind == "act":
+            room.aside = answer.tell  # what a button changes stands in the room; only a refusal is said aside
+            await self._planner.show(reply, room, room=where)
+            return
         await self._planner.show(reply, answer, room=where)
 
     async def _who_we_are(self) -> str:

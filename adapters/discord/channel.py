@@ -6,13 +6,16 @@ Knows nothing of replies and their parts. For interactions there is `adapters.di
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from adapters.delivery import Limited, MessageGone, Unavailable, beside
+from adapters.discord.buttons import components
 from adapters.discord.markup import LIMIT, render, size
 from adapters.discord.rest import Rejected, Rest
 from core.errors import Refused
+from core.turns import Control
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +41,21 @@ _OVERLOADED = {40004, 40333, 130000}
 class RoomChannel:
     """The channel `channel`, for one reply to the message `asked`, written at `at`, to the bot `me`.
 
-    `reply_to` is the message that the first send refers to, without calling its writer.
+    `reply_to` is the message that the first send refers to, without calling its writer. `aside` says something to
+    the person alone who pressed a button.
     """
 
     limit = LIMIT
 
     def __init__(
-        self, rest: Rest, channel: str, *, me: str, asked: str, at: float, reply_to: str | None = None
+        self,
+        rest: Rest,
+        channel: str,
+        *,
+        me: str,
+        asked: str,
+        at: float,
+        reply_to: str | None = None,
     ) -> None:
         self._rest = rest
         self._channel = channel
@@ -52,14 +63,16 @@ class RoomChannel:
         self._asked = asked
         self._at = at
         self._reply_to = reply_to
+        self.aside: Callable[[str], Awaitable[None]] | None = None
 
     def size(self, source: str) -> int:
         return size(source)
 
-    async def send(self, source: str, *, key: str) -> str:
+    async def send(self, source: str, *, key: str, controls: Sequence[Control] = ()) -> str:
         content = render(source)
         body: dict[str, Any] = {
             "content": content,
+            "components": components(controls),
             "nonce": key,
             "enforce_nonce": True,
             "allowed_mentions": NOBODY,
@@ -77,11 +90,11 @@ class RoomChannel:
         message = str(sent["id"])
         if str(sent.get("content", "")).strip() != content:
             # The nonce was known: an earlier send had worked, and what it said stands there.
-            await self.edit(message, source)
+            await self.edit(message, source, controls=controls)
         return message
 
-    async def edit(self, message: str, source: str) -> None:
-        body = {"content": render(source), "allowed_mentions": NOBODY}
+    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
+        body = {"content": render(source), "components": components(controls), "allowed_mentions": NOBODY}
         try:
             await self._rest.message(
                 "PATCH",
@@ -92,6 +105,10 @@ class RoomChannel:
             )
         except Rejected as exc:
             raise translated(exc) from exc
+
+    async def tell(self, source: str) -> None:
+        if self.aside is not None:
+            await self.aside(source)
 
     async def find(self, key: str, source: str) -> str | None:
         """None also while Discord still knows the nonce: then the same send finds the message, or makes it."""

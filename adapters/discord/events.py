@@ -1,4 +1,4 @@
-"""A message or a slash command of Discord's gateway into an `Event`, or None: not for us. Pure: without a client.
+"""What Discord's gateway tells into an `Event`, or None: not for us. Pure: without a client.
 
 For us is every direct message of a person; in a server what is addressed to the bot by a mention, by its own role
 or by a reply to it; and in a thread that the bot is part of, every message. What the payload does not say (who is
@@ -7,14 +7,18 @@ called what, who is part of a thread) comes with it as a `Place`.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
 import discord  # noqa: TID251
 
-from core.turns import Conversation, Event, Kind, Room, Speaker
+from core.turns import Action, Conversation, Event, Kind, Room, Speaker
 
 Payload = Mapping[str, Any]
+
+# What a button of ours says, and what it does.
+ACTIONS: dict[str, Action] = {f"trialogue/{action}": action for action in get_args(Action)}
+KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
 
 COMMANDS: dict[str, Kind] = {"help": "help", "reset": "reset", "persona": "persona", "stop": "stop"}
 
@@ -29,6 +33,7 @@ _THREADS = {
 }
 _VOICE_MESSAGE = discord.MessageFlags(voice=True).value
 _APPLICATION_COMMAND = discord.InteractionType.application_command.value
+COMPONENT = discord.InteractionType.component.value
 _FILES = ("image", "audio", "video")
 
 _MENTION = re.compile(
@@ -85,6 +90,34 @@ def to_event(payload: Payload, me: str, place: Place) -> Event | None:
     )
 
 
+def to_edit(payload: Payload, me: str, place: Place) -> Event | None:
+    """The event of a MESSAGE_UPDATE: its writer changed the words. Whether it was answered, memory knows.
+
+    Discord sends one for itself too, when it has looked at a link. Raises KeyError, TypeError or ValueError for a
+    payload that is none.
+    """
+    edited = payload.get("edited_timestamp")
+    if not edited or payload.get("author") is None or (event := to_event(payload, me, place)) is None:
+        return None
+    if not event.text:
+        return None
+    room = replace(event.room, address={**event.room.address, "reply_to": None})
+    return replace(event, id=f"{event.id}/edit/{edited}", kind="edit", room=room, target=event.message)
+
+
+def to_press(payload: Payload, me: str) -> Event | None:
+    """The event of an INTERACTION_CREATE of one of our buttons. What no button of ours says is nothing.
+
+    Raises KeyError, TypeError or ValueError for a payload that is none.
+    """
+    if payload["type"] != COMPONENT:
+        return None
+    action = ACTIONS.get(str(payload["data"]["custom_id"]))
+    if action is None or str(payload["message"]["author"]["id"]) != me:
+        return None
+    return _interaction(payload, me, f"press/{action}", KINDS.get(action, "act"), action, private=True)
+
+
 def to_command(payload: Payload, me: str) -> Event | None:
     """The event of an INTERACTION_CREATE for the bot account `me`: one of `COMMANDS`.
 
@@ -93,6 +126,12 @@ def to_command(payload: Payload, me: str) -> Event | None:
     """
     if payload["type"] != _APPLICATION_COMMAND or (kind := COMMANDS.get(payload["data"]["name"])) is None:
         return None
+    options = {option["name"]: option.get("value", "") for option in payload["data"].get("options", ())}
+    text = str(options.get("text", "")).strip()
+    return _interaction(payload, me, "command", kind, text, private=kind in {"help", "stop"})
+
+
+def _interaction(payload: Payload, me: str, what: str, kind: Kind, text: str, *, private: bool) -> Event:
     number, channel = str(payload["id"]), str(payload["channel_id"])
     at = discord.utils.snowflake_time(int(number)).timestamp()
     member = payload.get("member")
@@ -107,18 +146,19 @@ def to_command(payload: Payload, me: str) -> Event | None:
             "application": str(payload["application_id"]),
             "token": str(payload["token"]),
             "until": at + TOKEN_SECONDS,
-            "private": kind in {"help", "stop"},
+            "private": private,
         },
     )
-    options = {option["name"]: option.get("value", "") for option in payload["data"].get("options", ())}
+    pressed = payload.get("message")
     return Event(
-        id=f"discord/{me}/{channel}/{number}/command",
+        id=f"discord/{me}/{channel}/{number}/{what}",
         kind=kind,
         room=room,
         conversation=_conversation(room, channel, str(where["parent_id"]) if is_thread(where.get("type")) else ""),
         speaker=Speaker(str(person["id"]), _name(person, member)),
-        text=str(options.get("text", "")).strip(),
-        message=number,
+        text=text,
+        message="" if pressed else number,
+        target=str(pressed["id"]) if pressed else "",
         at=at,
         server=str(payload.get("guild_id") or ""),
     )

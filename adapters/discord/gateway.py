@@ -30,6 +30,8 @@ class Heard(Protocol):
 
     def message(self, payload: Payload) -> None: ...
 
+    def edit(self, payload: Payload) -> None: ...
+
     def command(self, payload: Payload) -> None: ...
 
     def began(self) -> None:
@@ -94,6 +96,8 @@ class Gateway(discord.Client):
             match envelope.t:
                 case "MESSAGE_CREATE":
                     self._heard.message(msgspec.json.decode(envelope.d))
+                case "MESSAGE_UPDATE":
+                    self._heard.edit(msgspec.json.decode(envelope.d))
                 case "INTERACTION_CREATE":
                     self._heard.command(msgspec.json.decode(envelope.d))
         except msgspec.MsgspecError as exc:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from adapters.delivery import Limited, Unavailable
 from adapters.discord.apology import Apologies
-from adapters.discord.events import Payload, Place, to_command, to_event
+from adapters.discord.events import COMPONENT, Payload, Place, to_command, to_edit, to_event, to_press
 from adapters.discord.gap import Gap
 from adapters.discord.interaction import EPHEMERAL
 from adapters.discord.rest import Rejected, Rest
@@ -24,6 +24,7 @@ from core.turns import Event, Inbox
 log = logging.getLogger(__name__)
 
 WherePlaced = Callable[[Payload], Awaitable[Place]]
+Reads = Callable[[Payload, str, Place], Event | None]
 
 STOPPING = "I stop the answer that I am writing here."
 UNKNOWN = "I do not know this command. `/help` tells which there are."
@@ -35,6 +36,7 @@ _STORE_PATIENCE = 60.0
 _COMMAND_PATIENCE = 2.0
 _ANSWER_WITHIN = 2.9
 _DEFERRED, _MESSAGE = 5, 4
+_NOTED: dict[str, object] = {"type": 6}  # the message with the button changes later, if at all
 _APPLICATION_COMMAND = 2
 _ALREADY_ANSWERED = 40060
 
@@ -65,8 +67,12 @@ class Intake:
         """A MESSAGE_CREATE: accept it after those of its channel that came before."""
         self._begin("message", lambda: self._take_in_turn(payload, place))
 
+    def edit(self, payload: Payload, place: WherePlaced) -> None:
+        """A MESSAGE_UPDATE: accept it after what came before in its channel."""
+        self._begin("edit", lambda: self._take_in_turn(payload, place, to_edit))
+
     def command(self, payload: Payload) -> None:
-        """An INTERACTION_CREATE: accept it and answer Discord in time."""
+        """An INTERACTION_CREATE, of a command or a button: accept it and answer Discord in time."""
         self._begin("command", lambda: self._command(payload))
 
     def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -82,16 +88,16 @@ class Intake:
         finally:
             self._waiting -= 1
 
-    async def take(self, payload: Payload, place: WherePlaced) -> None:
+    async def take(self, payload: Payload, place: WherePlaced, read: Reads = to_event) -> None:
         """Accept the message, if it is for us; durable when this returns, or its writer was told."""
         try:
-            event = to_event(payload, self._me, await place(payload))
+            event = read(payload, self._me, await place(payload))
             if event is not None:
                 await self._accept(event, str(payload["channel_id"]) if payload.get("guild_id") is None else None)
         except _UNREADABLE as exc:
             log.warning("a message that cannot be read is left out: %s", type(exc).__name__)
 
-    async def _take_in_turn(self, payload: Payload, place: WherePlaced) -> None:
+    async def _take_in_turn(self, payload: Payload, place: WherePlaced, read: Reads = to_event) -> None:
         try:
             channel = str(payload["channel_id"])
         except _UNREADABLE as exc:
@@ -99,7 +105,7 @@ class Intake:
             return
         async with self._lane(channel):
             await self._gap.passed(channel)
-            await self.take(payload, place)
+            await self.take(payload, place, read)
 
     @asynccontextmanager
     async def _lane(self, channel: str) -> AsyncIterator[None]:
@@ -144,7 +150,7 @@ class Intake:
     async def _command(self, payload: Payload) -> None:
         deadline = asyncio.get_running_loop().time() + _ANSWER_WITHIN
         try:
-            event = to_command(payload, self._me)
+            event = to_command(payload, self._me) or to_press(payload, self._me)
             number, token = str(payload["id"]), str(payload["token"])
             kind = payload["type"]
         except _UNREADABLE as exc:
@@ -153,6 +159,8 @@ class Intake:
         if event is None:
             if kind == _APPLICATION_COMMAND:
                 await self._answer(number, token, _said(UNKNOWN), deadline)
+            elif kind == COMPONENT:
+                await self._answer(number, token, _NOTED, deadline)
             return
         try:
             await self._durable(event, _COMMAND_PATIENCE)
@@ -162,6 +170,8 @@ class Intake:
         else:
             private = bool(event.room.address["private"])
             answer = _said(STOPPING) if event.kind == "stop" else _thinking(private=private)
+            if event.target:
+                answer = _NOTED
         await self._answer(number, token, answer, deadline)
 
     async def _answer(self, number: str, token: str, answer: dict[str, object], deadline: float) -> None:

@@ -5,15 +5,20 @@ be repeated. That token ends after fifteen minutes; then the answer is a message
 answer for one person alone is never moved there.
 """
 
+import logging
 import time
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
-from adapters.delivery import MessageGone
+from adapters.delivery import Limited, MessageGone, Unavailable
 from adapters.discord.channel import NOBODY, UNKNOWN_MESSAGE, RoomChannel, translated
 from adapters.discord.markup import LIMIT, render, size
 from adapters.discord.rest import Rejected, Rest
 from core.errors import Refused
+from core.turns import Control
+
+log = logging.getLogger(__name__)
 
 EPHEMERAL = 1 << 6
 """The flag of a message that one person alone sees."""
@@ -52,7 +57,7 @@ class InteractionChannel:
     def size(self, source: str) -> int:
         return size(source)
 
-    async def send(self, source: str, *, key: str) -> str:
+    async def send(self, source: str, *, key: str, controls: Sequence[Control] = ()) -> str:
         if self._original is None:
             sent = await self._change_original(source)
             self._original = sent if sent is not None else await self._room.send(source, key=key)
@@ -60,12 +65,12 @@ class InteractionChannel:
         if self._private:
             return await self._follow_up(source)
         try:
-            return await self._room.send(source, key=key)
+            return await self._room.send(source, key=key, controls=controls)
         except Refused:
             # The bot was asked in a channel in which it may not write by itself.
             return await self._follow_up(source)
 
-    async def edit(self, message: str, source: str) -> None:
+    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
         path = "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
         if self._alive:
             try:
@@ -78,7 +83,15 @@ class InteractionChannel:
                 return
         if self._private:
             raise MessageGone
-        await self._room.edit(message, source)
+        await self._room.edit(message, source, controls=controls)
+
+    async def tell(self, source: str) -> None:
+        """To the person alone. It can be said only while the interaction's token is good."""
+        try:
+            if self._alive:
+                await self._follow_up(source)
+        except (Limited, Refused, Unavailable) as exc:
+            log.debug("somebody who pressed a button was told nothing: %s", type(exc).__name__)
 
     async def find(self, key: str, source: str) -> str | None:
         if self._original is None and self._alive:

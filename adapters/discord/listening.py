@@ -123,6 +123,10 @@ class Listening:
         if self._client is not None:
             self._intake.message(payload, self._client.place)
 
+    def edit(self, payload: Payload) -> None:
+        if self._client is not None:
+            self._intake.edit(payload, self._client.place)
+
     def command(self, payload: Payload) -> None:
         self._intake.command(payload)
 

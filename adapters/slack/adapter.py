@@ -121,7 +121,8 @@ class SlackAdapter:
 
     async def deliver(self, event: Event, reply: Reply) -> None:
         address = Address.of(event.room)
-        channel = SlackChannel(self._client, self._statuses, address, user=self._me.user)
+        asker = event.speaker.id
+        channel = SlackChannel(self._client, self._statuses, address, user=self._me.user, asker=asker)
         await self._planner.show(reply, channel, room=address.channel)
 
     async def _take_events(self, app: AsyncApp, attendance: Attendance) -> None:

@@ -5,18 +5,20 @@ idempotent send.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
 from adapters.delivery import beside
+from adapters.slack.buttons import content
 from adapters.slack.client import FAILURES, error_of, translated
 from adapters.slack.events import Address
 from adapters.slack.history import PAGE, read_page
-from adapters.slack.markup import LIMIT, render, size, unformatted
+from adapters.slack.markup import LIMIT, size, unformatted
 from adapters.slack.statuses import Statuses
+from core.turns import Control
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ _FORM = {"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_block
 
 
 class SlackChannel:
-    """Where `address` leads, for one reply of the bot's account `user`. A message's id is its ts.
+    """Where `address` leads, for one reply of the bot's account `user` to `asker`. A message's id is its ts.
 
     Slack's limit for new messages is each channel's own, that for edits and for reading the whole bot's: a 429
     pauses as much.
@@ -36,36 +38,47 @@ class SlackChannel:
 
     limit = LIMIT
 
-    def __init__(self, client: AsyncWebClient, statuses: Statuses, address: Address, *, user: str) -> None:
+    def __init__(
+        self, client: AsyncWebClient, statuses: Statuses, address: Address, *, user: str, asker: str
+    ) -> None:
         self._client = client
         self._statuses = statuses
         self._address = address
         self._user = user
+        self._asker = asker
 
     def size(self, source: str) -> int:
         return size(source)
 
-    async def send(self, source: str, *, key: str) -> str:
+    async def send(self, source: str, *, key: str, controls: Sequence[Control] = ()) -> str:
         try:
             try:
-                return await self._post(key, markdown_text=render(source))
+                return await self._post(key, **content(source, controls))
             except FAILURES as exc:
                 _refuses_form(exc)
             return await self._post(key, text=unformatted(source), mrkdwn=False)
         except FAILURES as exc:
             raise translated(exc) from exc
 
-    async def edit(self, message: str, source: str) -> None:
+    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
         try:
             try:
-                await self._update(message, markdown_text=render(source))
+                await self._update(message, **content(source, controls))
             except FAILURES as exc:
                 _refuses_form(exc)
             else:
                 return
-            await self._update(message, text=unformatted(source))
+            await self._update(message, text=unformatted(source), blocks=[])
         except FAILURES as exc:
             raise translated(exc, everywhere=True) from exc
+
+    async def tell(self, source: str) -> None:
+        try:
+            await self._client.chat_postEphemeral(
+                channel=self._address.channel, user=self._asker, thread_ts=self._address.thread, text=source
+            )
+        except FAILURES as exc:
+            log.debug("somebody who pressed a button was told nothing: %s", error_of(exc) or type(exc).__name__)
 
     async def find(self, key: str, source: str) -> str | None:  # noqa: ARG002 - the key says it all
         cursor: str | None = None

@@ -16,6 +16,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck  # noqa: TID251
 from slack_bolt.response import BoltResponse  # noqa: TID251
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
+from adapters.slack.buttons import PREFIX
 from adapters.slack.client import SDK_LOG
 from adapters.slack.commands import Commands
 from adapters.slack.intake import Intake, NotTaken
@@ -48,6 +49,10 @@ def bolt_app(settings: SlackSettings, client: AsyncWebClient, intake: Intake) ->
         answer = await commands.answer(command)
         await (ack({"response_type": "ephemeral", "text": answer}) if answer else ack())
 
+    async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        await intake.press(body)
+        await ack()
+
     async def on_other(ack: AsyncAck) -> None:
         """Told, though we never asked; Slack need not tell us again."""
         await ack()
@@ -73,6 +78,7 @@ def bolt_app(settings: SlackSettings, client: AsyncWebClient, intake: Intake) ->
     app.event("app_mention")(on_message)
     app.event(_ANY)(on_other)
     app.command(COMMAND)(on_command)
+    app.action(re.compile(re.escape(PREFIX)))(on_press)
     for other in (app.command, app.action, app.shortcut, app.view, app.options):
         other(_ANY)(on_other)
     app.error(on_error)

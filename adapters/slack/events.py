@@ -2,20 +2,21 @@
 
 For us is every direct message of a person, and in channels and group messages what mentions the bot or stands in a
 thread that the bot is part of. A message is its channel and ts: a mention arrives twice, as `message` and as
-`app_mention`, with two event ids, and both become the same event. Edits, deletions, what Slack itself says, and
-whatever another app posts are not for us.
+`app_mention`, with two event ids, and both become the same event. Of edits, those in which a person changed the
+words are for us. Deletions, what Slack itself says, and whatever another app posts are not.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
+from adapters.slack.buttons import pressed
 from adapters.slack.manifest import COMMAND
 from adapters.slack.readable import mentioned, readable, without
-from core.turns import Conversation, Event, Kind, Room, Speaker
+from core.turns import Action, Conversation, Event, Kind, Room, Speaker
 
 COMMANDS_HELP = f"""\
 - `!help` shows this
@@ -25,6 +26,8 @@ COMMANDS_HELP = f"""\
 
 In a channel mention me with it. `{COMMAND}` does the same, but Slack has no slash commands in threads."""
 """How commands are written here. A `help` event carries it as its text: that is where the answer has it from."""
+
+KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
 
 BANG_COMMANDS: dict[str, Kind] = {"help": "help", "reset": "reset", "persona": "persona", "stop": "stop"}
 
@@ -155,6 +158,78 @@ def to_event(
         message=message.ts,
         files=tuple(file.kind for file in message.files or ()),
         at=float(message.ts),
+        server=me.team,
+    )
+
+
+def to_edit(payload: Mapping[str, Any], event: Event) -> Event:
+    """`event`, which is the message as it reads now, as what its writer did to it: the edit in `payload`."""
+    at = str(payload["message"]["edited"]["ts"])
+    return replace(event, id=f"{event.id}:edit:{at}", kind="edit", target=event.message, at=float(at))
+
+
+def edited(payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The message in `payload`, the inner event, if a person has changed its words: as if it were new. Slack also
+    tells of links that were unfolded, and of what the bot itself has changed."""
+    if payload.get("type") != "message" or payload.get("subtype") != "message_changed":
+        return None
+    message, before = payload["message"], payload.get("previous_message") or {}
+    by = (message.get("edited") or {}).get("user")
+    if not by or by != message.get("user") or message.get("text") == before.get("text"):
+        return None
+    return {
+        **message,
+        "type": "message",
+        "channel": payload["channel"],
+        "channel_type": payload.get("channel_type"),
+    }
+
+
+class _Named(msgspec.Struct, frozen=True):
+    id: str
+    name: str = ""
+
+
+class _Element(msgspec.Struct, frozen=True):
+    action_id: str
+    action_ts: str
+    value: str = ""
+
+
+class _Standing(msgspec.Struct, frozen=True):
+    ts: str
+    thread_ts: str | None = None
+
+
+class Press(msgspec.Struct, frozen=True):
+    """What we read of https://docs.slack.dev/reference/interaction-payloads/block_actions-payload"""
+
+    user: _Named
+    channel: _Named
+    message: _Standing
+    actions: tuple[_Element, ...]
+
+
+def to_press(payload: Mapping[str, Any], me: Account) -> Event | None:
+    """The event of a button under one of our messages. What no button of ours says is nothing.
+
+    Raises `msgspec.ValidationError` and `ValueError` for an interaction that is not as Slack describes it.
+    """
+    press = msgspec.convert(payload, Press)
+    element = press.actions[0] if press.actions else None
+    if element is None or (action := pressed(element.action_id, element.value)) is None:
+        return None
+    channel, thread = press.channel.id, press.message.thread_ts
+    room = Address(channel, thread, press.message.ts).room(me)
+    return Event(
+        id=f"slack:{me.id}:{channel}:{press.message.ts}:{action}:{press.user.id}:{element.action_ts}",
+        kind=KINDS.get(action, "act"),
+        room=room,
+        conversation=Conversation.of(room, channel, thread or ""),
+        speaker=Speaker(press.user.id, press.user.name),
+        text=action,
+        target=press.message.ts,
+        at=float(element.action_ts),
         server=me.team,
     )
 

@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
 from adapters.slack.attendance import Attendance
 from adapters.slack.client import FAILURES, error_of
-from adapters.slack.events import Account, Address, Message, addressed, read, to_event
+from adapters.slack.events import Account, Address, Message, addressed, edited, read, to_edit, to_event, to_press
 from adapters.slack.lanes import Lanes
 from adapters.slack.names import Names
 from adapters.slack.readable import mentioned
@@ -53,8 +53,9 @@ class Intake:
         Raises `NotTaken` when the store does not take it in time.
         """
         try:
-            message = read(payload)
-        except (msgspec.ValidationError, ValueError) as exc:
+            now = edited(payload)
+            message = read(payload if now is None else now)
+        except (AttributeError, LookupError, msgspec.ValidationError, ValueError) as exc:
             log.warning("an event that cannot be read is left out: %s", type(exc).__name__)
             return
         if message is None or message.user == self.me.user:
@@ -65,13 +66,31 @@ class Intake:
                 asyncio.TaskGroup() as group,
                 self._lanes.enter(message.channel),
             ):
-                event = await patiently(lambda: self._event(message, payload))
+                event = await patiently(lambda: self._event(message, payload if now is None else now))
+                if event is not None and now is not None:
+                    event = to_edit(payload, event) if event.kind == "message" and event.text else None
                 if event is not None:
                     # Begun in the order of arrival, which the inbox keeps. The next event need not wait for the
                     # disk as well: what comes together is written together.
                     group.create_task(patiently(lambda: self._accept(event)), name="accept")
         except TimeoutError:
             log.warning("not taken in time, to be brought again: %s/%s", message.channel, message.ts)
+            raise NotTaken from None
+
+    async def press(self, payload: Mapping[str, Any]) -> None:
+        """Accept the button that was pressed, if it is one of ours. Raises `NotTaken` as `take` does."""
+        try:
+            event = to_press(payload, self.me)
+        except (msgspec.ValidationError, ValueError) as exc:
+            log.warning("an interaction that cannot be read is left out: %s", type(exc).__name__)
+            return
+        if event is None:
+            return
+        try:
+            async with asyncio.timeout(TAKEN_WITHIN), self._lanes.enter(event.conversation.place):
+                await patiently(lambda: self._accept(event))
+        except TimeoutError:
+            log.warning("a button was not taken in time: %s", event.id)
             raise NotTaken from None
 
     async def _event(self, message: Message, payload: Mapping[str, Any]) -> Event | None:

@@ -41,10 +41,13 @@ def manifest(mode: Literal["socket", "http"], url: str | None = None) -> dict[st
         "should_escape": False,
     }
     events: dict[str, Any] = {"bot_events": list(EVENTS)}
+    interactivity: dict[str, Any] = {"is_enabled": True}
     if mode == "http":
         if not url:
             raise ValueError("Slack must know the URL of the events, such as https://bot.example.org")
-        command["url"] = events["request_url"] = url.rstrip("/").removesuffix(EVENTS_PATH) + EVENTS_PATH
+        command["url"] = events["request_url"] = interactivity["request_url"] = (
+            url.rstrip("/").removesuffix(EVENTS_PATH) + EVENTS_PATH
+        )
     return {
         "display_information": {
             "name": "Trialogue",
@@ -62,6 +65,7 @@ def manifest(mode: Literal["socket", "http"], url: str | None = None) -> dict[st
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
             "event_subscriptions": events,
+            "interactivity": interactivity,
             "org_deploy_enabled": False,
             "socket_mode_enabled": mode == "socket",
             "token_rotation_enabled": False,

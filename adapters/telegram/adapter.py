@@ -119,9 +119,11 @@ class TelegramAdapter:
             topic=address.topic,
             # A reply that goes on after a takeover has quoted the message already.
             reply_to=None if reply.parts else address.reply_to,
+            query=address.query,
         )
         pace = self._private_pace if channel.chat > 0 else GROUP_PACE
         await self._planner.show(reply, channel, room=str(channel.chat), pace=pace)
+        await channel.finish()
 
     async def _who_we_are(self) -> str:
         for _ in range(_TRIES_AT_START):

@@ -6,9 +6,16 @@ what stands in the old chat cannot be edited any more, and is sent anew in the n
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
-from telegram import LinkPreviewOptions, Message, ReplyParameters  # noqa: TID251
+from telegram import (  # noqa: TID251
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    LinkPreviewOptions,
+    Message,
+    ReplyParameters,
+)
 from telegram.constants import ChatAction  # noqa: TID251
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, TelegramError  # noqa: TID251
 
@@ -17,14 +24,17 @@ from adapters.telegram.client import Client, FloodControl, Unreached
 from adapters.telegram.events import message_id
 from adapters.telegram.homes import Homes
 from adapters.telegram.markup import LIMIT, render, size
+from adapters.telegram.queries import answer_query
 from adapters.telegram.settings import BOTFATHER
 from adapters.telegram.writer import Rendered
 from core.errors import Refused
+from core.turns import Control
 
 log = logging.getLogger(__name__)
 
 # Telegram shows "is typing" for five seconds: https://core.telegram.org/bots/api#sendchataction
 _TYPING = 4.5
+_NOTHING = "-"
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
 # Telegram's errors have no codes, only words. These are looked for in the lower-cased description.
@@ -36,19 +46,28 @@ _ENTITIES = "entit"
 class TelegramChannel:
     """The chat `chat`, and in it the topic `topic`, for one reply.
 
-    `reply_to` is the number of the message that the first send quotes, if it is still there.
+    `reply_to` is the number of the message that the first send quotes, if it is still there. `query` is that of
+    the button which was pressed.
     """
 
     limit = LIMIT
 
     def __init__(
-        self, client: Client, homes: Homes, *, chat: int, topic: int | None, reply_to: int | None = None
+        self,
+        client: Client,
+        homes: Homes,
+        *,
+        chat: int,
+        topic: int | None,
+        reply_to: int | None = None,
+        query: str | None = None,
     ) -> None:
         self._client = client
         self._homes = homes
         self._asked_in = chat
         self._topic = topic
         self._reply_to = reply_to
+        self._query = query
         self._moved: dict[str, str] = {}  # the id of a message in the old chat → of the one sent in its place
 
     @property
@@ -58,25 +77,32 @@ class TelegramChannel:
     def size(self, source: str) -> int:
         return size(source)
 
-    async def send(self, source: str, *, key: str) -> str:  # noqa: ARG002 - Telegram has no idempotency keys
-        rendered = render(source)
+    async def send(
+        self,
+        source: str,
+        *,
+        key: str,  # noqa: ARG002 - Telegram has no idempotency keys
+        controls: Sequence[Control] = (),
+    ) -> str:
+        rendered, keyboard = render(source), _keyboard(controls)
         try:
-            message = await self._send(rendered)
+            message = await self._send(rendered, keyboard)
         except ChatMigrated as exc:
             self._move(exc.new_chat_id)
-            message = await self._send_there(rendered)
+            message = await self._send_there(rendered, keyboard)
         except TelegramError as exc:
             raise translated(exc) from exc
         self._reply_to = None
         return message_id(message.chat.id, message.message_id)
 
-    async def edit(self, message: str, source: str) -> None:
-        rendered = render(source)
+    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
+        await self._answer_query()
+        rendered, keyboard = render(source), _keyboard(controls)
         standing = self._moved.get(message, message)
         chat, _, number = standing.partition("/")
         if self._homes.now(int(chat)) == int(chat):
             try:
-                await self._edit(int(chat), int(number), rendered)
+                await self._edit(int(chat), int(number), rendered, keyboard)
             except ChatMigrated as exc:
                 self._homes.met(int(chat), exc.new_chat_id)
             except TelegramError as exc:
@@ -85,12 +111,24 @@ class TelegramChannel:
                 raise translated(exc) from exc
             else:
                 return
-        sent = await self._send_there(rendered)
+        sent = await self._send_there(rendered, keyboard)
         self._moved[message] = message_id(sent.chat.id, sent.message_id)
 
     async def find(self, key: str, source: str) -> str | None:  # noqa: ARG002
         """Telegram lets no bot read back what stands in a chat."""
         return None
+
+    async def tell(self, source: str) -> None:
+        await self._answer_query(source)
+
+    async def finish(self) -> None:
+        """Nothing more is to come."""
+        await self._answer_query()
+
+    async def _answer_query(self, text: str = "") -> None:
+        if self._query is not None:
+            query, self._query = self._query, None
+            await answer_query(self._client, query, text)
 
     def typing(self) -> AbstractAsyncContextManager[None]:
         return beside(self._type_for_ever())
@@ -106,15 +144,15 @@ class TelegramChannel:
                 log.debug("typing is not shown: %s", type(exc).__name__)
             await asyncio.sleep(wait)
 
-    async def _send_there(self, rendered: Rendered) -> Message:
+    async def _send_there(self, rendered: Rendered, keyboard: InlineKeyboardMarkup | None) -> Message:
         """Send into the chat that the group has become."""
         self._reply_to = None  # its number means another message there
         try:
-            return await self._send(rendered)
+            return await self._send(rendered, keyboard)
         except TelegramError as exc:
             raise translated(exc) from exc
 
-    async def _send(self, rendered: Rendered) -> Message:
+    async def _send(self, rendered: Rendered, keyboard: InlineKeyboardMarkup | None) -> Message:
         quoted = None
         if self._reply_to is not None:
             quoted = ReplyParameters(self._reply_to, allow_sending_without_reply=True)
@@ -126,13 +164,16 @@ class TelegramChannel:
                 message_thread_id=self._topic,
                 reply_parameters=quoted,
                 link_preview_options=_NO_PREVIEW,
+                reply_markup=keyboard,
             )
         except BadRequest as exc:
             if not _refuses_entities(exc, rendered):
                 raise
-        return await self._send(Rendered(rendered.text, ()))
+        return await self._send(Rendered(rendered.text, ()), keyboard)
 
-    async def _edit(self, chat: int, number: int, rendered: Rendered) -> None:
+    async def _edit(
+        self, chat: int, number: int, rendered: Rendered, keyboard: InlineKeyboardMarkup | None
+    ) -> None:
         try:
             await self._client.edit_message_text(
                 rendered.text,
@@ -140,14 +181,21 @@ class TelegramChannel:
                 number,
                 entities=rendered.entities,
                 link_preview_options=_NO_PREVIEW,
+                reply_markup=keyboard,
             )
         except BadRequest as exc:
             if not _refuses_entities(exc, rendered):
                 raise
-            await self._edit(chat, number, Rendered(rendered.text, ()))
+            await self._edit(chat, number, Rendered(rendered.text, ()), keyboard)
 
     def _move(self, new: int) -> None:
         self._homes.met(self.chat, new)
+
+
+def _keyboard(controls: Sequence[Control]) -> InlineKeyboardMarkup | None:
+    """One row, whose buttons say what they do. Telegram has none that does nothing."""
+    row = [InlineKeyboardButton(each.label, callback_data=each.action or _NOTHING) for each in controls]
+    return InlineKeyboardMarkup([row]) if row else None
 
 
 def _refuses_entities(exc: BadRequest, rendered: Rendered) -> bool:

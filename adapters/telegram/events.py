@@ -1,16 +1,18 @@
 """A Telegram message into an `Event`, or None: not for us. Pure: no client, no store, no clock.
 
 For us is every private message of a person, and in a group what is addressed to the bot: a command, a mention, a
-reply to one of its messages. Edits, channel posts, service messages and other bots are not.
+reply to one of its messages; besides that a button that was pressed, and a message that was edited. Channel posts,
+service messages and other bots are not.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import get_args
 
-from telegram import Chat, Message, MessageEntity, Update, User  # noqa: TID251
+from telegram import CallbackQuery, Chat, Message, MessageEntity, Update, User  # noqa: TID251
 
-from core.turns import Conversation, Event, Kind, Room, Speaker
+from core.turns import Action, Conversation, Event, Kind, Room, Speaker
 
 COMMANDS: dict[str, Kind] = {
     "start": "start",
@@ -19,6 +21,10 @@ COMMANDS: dict[str, Kind] = {
     "persona": "persona",
     "stop": "stop",
 }
+
+# What a button of ours says, and what it does: https://core.telegram.org/bots/api#callbackquery
+ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
+KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
 
 # What a message may carry besides text, by the library's attribute, and what we call it.
 _FILES = {
@@ -46,19 +52,23 @@ _GENERAL_TOPIC = 1
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A room's address: the chat, the topic within it, and the message that the answer quotes."""
+    """A room's address: the chat, the topic within it, the message that the answer quotes, and the query of
+    whoever pressed a button."""
 
     chat: int
     topic: int | None
     reply_to: int | None
+    query: str | None = None
 
     @classmethod
     def of(cls, room: Room) -> "Address":
         topic, reply_to = room.address["topic"], room.address["reply_to"]
+        query = room.address.get("query")
         return cls(
             int(room.address["chat"] or 0),
             None if topic is None else int(topic),
             None if reply_to is None else int(reply_to),
+            None if query is None else str(query),
         )
 
 
@@ -68,6 +78,10 @@ def to_event(update: Update, me: User, *, place: int | None = None) -> Event | N
     `place` is the chat whose conversation this is when it is not the message's own chat: the group that a
     supergroup once was.
     """
+    if update.callback_query is not None:
+        return _pressed(update.callback_query, me, place)
+    if update.edited_message is not None:
+        return _edited(update.edited_message, me, place)
     message = update.message
     if message is None or (speaker := _speaker(message)) is None:
         return None
@@ -95,6 +109,43 @@ def to_event(update: Update, me: User, *, place: int | None = None) -> Event | N
         message=message_id(message.chat.id, message.message_id),
         files=files,
         at=message.date.timestamp(),
+    )
+
+
+def _pressed(query: CallbackQuery, me: User, place: int | None) -> Event | None:
+    """A button under one of our messages. What no button of ours says is nothing."""
+    message, action = query.message, ACTIONS.get(query.data or "")
+    if message is None or action is None:
+        return None
+    topic = _topic(message) if isinstance(message, Message) else None  # of one too old to be seen we know no more
+    room = Room("telegram", str(me.id), asdict(Address(message.chat.id, topic, None, query.id)))
+    return Event(
+        id=f"telegram/{me.id}/{message.chat.id}/{message.message_id}/{query.data}/{query.id}",
+        kind=KINDS.get(action, "act"),
+        room=room,
+        conversation=Conversation.of(room, message.chat.id if place is None else place, topic or ""),
+        speaker=Speaker(str(query.from_user.id), query.from_user.full_name),
+        text=action,
+        target=message_id(message.chat.id, message.message_id),
+    )
+
+
+def _edited(message: Message, me: User, place: int | None) -> Event | None:
+    """A message that reads otherwise now. Whether it was for us at all, memory knows."""
+    speaker, text = _speaker(message), _without_us(message, me)
+    if speaker is None or not text or message.edit_date is None or _command(text)[0]:
+        return None
+    topic = _topic(message)
+    room = Room("telegram", str(me.id), asdict(Address(message.chat.id, topic, None)))
+    return Event(
+        id=f"telegram/{me.id}/{message.chat.id}/{message.message_id}/edit/{message.edit_date.timestamp():.0f}",
+        kind="edit",
+        room=room,
+        conversation=Conversation.of(room, message.chat.id if place is None else place, topic or ""),
+        speaker=speaker,
+        text=text,
+        target=message_id(message.chat.id, message.message_id),
+        at=message.edit_date.timestamp(),
     )
 
 

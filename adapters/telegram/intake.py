@@ -15,12 +15,13 @@ from telegram.error import TelegramError  # noqa: TID251
 from adapters.telegram.client import Client
 from adapters.telegram.events import Address, moved, to_event
 from adapters.telegram.homes import Homes
+from adapters.telegram.queries import answer_query
 from core.errors import Overloaded
 from core.turns import Conversation, Event, Inbox
 
 log = logging.getLogger(__name__)
 
-ALLOWED_UPDATES = ("message",)
+ALLOWED_UPDATES = ("message", "edited_message", "callback_query")
 """The kinds of updates that Telegram is asked for: https://core.telegram.org/bots/api#getupdates"""
 
 # What the library raises on an update that is not as the Bot API describes it.
@@ -69,9 +70,9 @@ class Intake:
             if (chats := moved(update)) is not None:
                 await self._homes.move(self._inbox, str(self._me.id), *chats)
                 return None
-            if update.message is None:
+            if (chat := update.effective_chat) is None:
                 return None
-            home = await self._homes.home(self._inbox, str(self._me.id), update.message.chat.id)
+            home = await self._homes.home(self._inbox, str(self._me.id), chat.id)
             return to_event(update, self._me, place=home)
         except _UNREADABLE as exc:
             log.warning(
@@ -86,6 +87,13 @@ class Intake:
             except Overloaded as exc:
                 log.warning("not taken, the mailbox is full: %s", event.id)
                 self._tell(event, exc.reply)
+            if event.kind == "stop":
+                self._group.create_task(self._noticed(event), name="noticed")
+
+    async def _noticed(self, event: Event) -> None:
+        """A button that stops is answered here: nobody delivers anything for it."""
+        if (query := Address.of(event.room).query) is not None:
+            await answer_query(self._client, query)
 
     def _tell(self, event: Event, sentence: str) -> None:
         now = asyncio.get_running_loop().time()

@@ -101,6 +101,7 @@ class Channels:
             await self._tasks.call(send)
 
     async def _listen(self, pubsub: PubSub) -> None:
+        await pubsub.connect()  # type: ignore[no-untyped-call]  # who wanted to listen may have gone again
         subscribed: set[str] = set()
         while missing := self._listeners.keys() - subscribed:
             await pubsub.subscribe(*missing)

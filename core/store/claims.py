@@ -171,18 +171,21 @@ class Claims:
         persona: str | None = None,
         summaries: Summaries | None = None,
         clear: bool = False,
+        cut: int = 0,
     ) -> None:
         """One atomic step, on disk when it returns: the event is answered, and its reply only to be delivered.
 
-        Appends `turns`, whose numbers must follow `claim.last`, and stores the number of the turn where the window
-        starts (`None`: unknown). Before that, `clear` forgets what is remembered. `persona` is set for the place
+        Appends `turns` in place of the last `cut` ones, so that their numbers must follow `claim.last - cut`, and
+        stores the number of the turn where the window starts (`None`: unknown). Before that, `clear` forgets what
+        is remembered. `persona` is set for the place
         ("": the default one; `None`: as it was). `summaries` take the place of the claim's, unless those were
         forgotten meanwhile. `text` is kept for whoever delivers. Lease and entry stay ours.
 
         A store that is away is waited for, as by `shown`, which may be under way beside it. Raises `LeaseLost`,
         and `StoreUnavailable` when that takes too long.
         """
-        assert [turn.number for turn in turns] == list(range(claim.last + 1, claim.last + 1 + len(turns)))
+        kept = claim.last - cut
+        assert [turn.number for turn in turns] == list(range(kept + 1, kept + 1 + len(turns)))
         started = self._now()
         answer = await self._patiently(
             lambda: self._client.run(
@@ -193,6 +196,7 @@ class Claims:
                 *(int(persona is not None), self._records.encode_text(persona) if persona else ""),
                 claim.event.server,
                 b"" if summaries is None else self._records.encode(summaries),
+                cut,
                 *map(self._records.encode, turns),
                 commit=True,
             )
@@ -202,8 +206,8 @@ class Claims:
             raise LeaseLost(f"memory went on without us: {claim.event.id}")
         self._end_if_lost(claim, answer)
         claim.deadline = started + self.lease
-        claim.phase, claim.text, claim.last, claim.tries = "delivering", text, claim.last + len(turns), 1
-        claim.window = [*([] if clear else claim.window), *turns]
+        claim.phase, claim.text, claim.last, claim.tries = "delivering", text, kept + len(turns), 1
+        claim.window = [*([] if clear else claim.window[: len(claim.window) - cut]), *turns]
         claim.summaries = Summaries() if clear else summaries or claim.summaries
 
     async def delivered(self, claim: Claim, *, instead: Turn | None = None) -> None:

@@ -3,7 +3,8 @@
 local conversation, mailbox, turns, reply, place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, fence, lease, number, last = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local text, window, most, clear = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
-local sets_persona, persona, server, summary, first_turn = ARGV[10], ARGV[11], ARGV[12], ARGV[13], 14
+local sets_persona, persona, server, summary = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local cut, first_turn = tonumber(ARGV[14]), 15
 
 local state = redis.call('HMGET', conversation, 'own', 'fence', 'phase', 'done', 'last')
 if state[1] ~= token or state[2] ~= fence then
@@ -26,7 +27,9 @@ end
 if summary ~= '' and redis.call('HEXISTS', conversation, 'summary') == 1 then
   redis.call('HSET', conversation, 'summary', summary)
 end
-local count = #ARGV - first_turn + 1
+-- The new turns take the place of so many of the last ones.
+redis.call('LTRIM', turns, 0, -cut - 1)
+local count = #ARGV - first_turn + 1 - cut
 for i = first_turn, #ARGV do
   redis.call('RPUSH', turns, ARGV[i])
 end

@@ -17,9 +17,21 @@ class Memory:
 
     async def turns(self, conversation: Conversation, last: int) -> list[Turn]:
         """The last `last` turns, oldest first."""
+        return self._client.records.turns(await self.records(conversation, last), conversation)
+
+    async def records(self, conversation: Conversation, last: int) -> list[bytes]:
+        """The records of the last `last` turns, also of those that were forgotten, oldest first."""
         key = self._keys.conversation("t", conversation)
         records: list[bytes] = await self._client.ask("LRANGE", key, -last, -1, key=key)
-        return self._client.records.turns(records, conversation)
+        return records
+
+    async def exchange(self, conversation: Conversation, index: int, record: bytes, turn: Turn) -> bool:
+        """Put `turn` in place of `record`. False: it is not at `index` any more (from the end where negative)."""
+        key = self._keys.conversation("t", conversation)
+        changed: int = await self._client.run(
+            "swap", [key], index, record, self._client.records.encode(turn), commit=True
+        )
+        return bool(changed)
 
     async def summary(self, conversation: Conversation) -> Summary:
         """The newest summary, also one that no prompt has yet; an empty one where there is none."""

@@ -19,13 +19,14 @@ from core.store.memory import Memory
 from core.store.retention import Retention
 from core.store.streams import WorkQueue
 from core.store.upkeep import Upkeep
+from core.store.votes import Votes
 
 _LEAVE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What `open_store` yields. `inbox` is for adapters, `claims`, `folds`, `control` and `fleet` are for
+    """What `open_store` yields. `inbox` is for adapters, `claims`, `folds`, `control`, `votes` and `fleet` are for
     workers, and `upkeep` must run in some process."""
 
     inbox: StoreInbox
@@ -33,6 +34,7 @@ class Store:
     folds: Folds
     control: Control
     memory: Memory
+    votes: Votes
     fleet: StoreFleet
     upkeep: Upkeep
     client: Client
@@ -63,12 +65,13 @@ async def open_store(
         claims = Claims(client, channels, ready, max_turns=most, lease=lease, beat_every=beat_every, outage=outage)
         folds = Folds(client, lease=lease, beat_every=beat_every)
         fleet = StoreFleet(client, channels)
-        inbox = StoreInbox(client, channels)
+        inbox, memory = StoreInbox(client, channels), Memory(client)
+        votes = Votes(client, memory)
         retention = Retention(client, Aside(client, inbox), keep=settings.keep, max_turns=most)
         upkeep = Upkeep(client, retention)
         async with fleet.listening:
             try:
-                yield Store(inbox, claims, folds, control, Memory(client), fleet, upkeep, client)
+                yield Store(inbox, claims, folds, control, memory, votes, fleet, upkeep, client)
             finally:
                 with suppress(StoreUnavailable, TimeoutError):
                     async with asyncio.timeout(_LEAVE_SECONDS):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.delivery import SURPLUS, Limited, MessageGone, Pace, Planner, Rate, Unavailable, Undelivered
 from core.errors import LeaseLost, Refused, StoreUnavailable
-from core.turns import Draft, Part
+from core.turns import Control, Draft, Part
 from tests.adapters.virtual_time import in_virtual_time, now
 
 FREE = Pace(room=(), bot=(), draft_interval=0.0)
@@ -84,6 +84,7 @@ class Room:
         self.finds = finds
         self.messages: dict[str, str] = {}
         self.keys: dict[str, str] = {}
+        self.told: list[str] = []
         self.typed: list[tuple[float, float]] = []
         self.changed = asyncio.Event()
         self.needless = 0  # edits that changed nothing
@@ -95,7 +96,7 @@ class Room:
     def size(self, source: str) -> int:
         return len(source)
 
-    async def send(self, source: str, *, key: str) -> str:
+    async def send(self, source: str, *, key: str, controls: Sequence[Control] = ()) -> str:
         await self.platform.called(self, "send", source)
         message = f"{self.name}-{len(self.messages)}"
         self.messages[message] = source
@@ -104,7 +105,7 @@ class Room:
         self.platform.answered()
         return message
 
-    async def edit(self, message: str, source: str) -> None:
+    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
         await self.platform.called(self, "edit", source)
         if message not in self.messages:
             raise MessageGone
@@ -112,6 +113,9 @@ class Room:
         self.messages[message] = source
         self.changed.set()
         self.platform.answered()
+
+    async def tell(self, source: str) -> None:
+        self.told.append(source)
 
     async def find(self, key: str, source: str) -> str | None:
         await self.platform.called(self, "find", source)
@@ -136,6 +140,7 @@ class WrittenReply:
 
     def __init__(self, *, parts: Sequence[Part] = (), lease: float = 8.0) -> None:
         self.parts = list(parts)
+        self.replaces: Sequence[str] = ()
         self.lease = lease
         self.log: list[tuple[str, int, str, bool]] = []
         self.error: Exception | None = None

@@ -68,3 +68,24 @@ class DiscordRig:
 
     async def remove_bot(self, room: str) -> None:
         self.fake.remove_bot(room)
+
+    def controls(self, *, person: str | None = None, room: str | None = None) -> list[str]:
+        return [button["label"] for button in self._buttons(room or person or "ann")]
+
+    async def press(self, label: str, *, person: str = "ann", room: str | None = None) -> None:
+        await self.fake.until_connected()
+        where = room or "ann"
+        name = next(button["custom_id"] for button in self._buttons(where) if button["label"] == label)
+        self.fake.press(self.fake.written(where)[-1].id, name, person=person)
+
+    async def forge(self, what: str, *, person: str = "ann") -> None:
+        self.fake.press(self.fake.written("ann")[-1].id, what, person=person)
+
+    async def until_told(self, sentence: str, *, person: str = "ann") -> None:
+        await self.fake.until(lambda: sentence in self.fake.whispered(person))
+
+    async def edit(self, message_id: str, text: str) -> None:
+        self.fake.edit(message_id, text)
+
+    def _buttons(self, where: str) -> list[dict[str, str]]:
+        return [button for row in self.fake.written(where)[-1].components for button in row["components"]]

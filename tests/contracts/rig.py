@@ -66,3 +66,23 @@ class Rig(DirectRig, Protocol):
         ...
 
     async def remove_bot(self, room: str) -> None: ...
+
+    def controls(self, *, person: str | None = None, room: str | None = None) -> list[str]:
+        """What can be pressed under the bot's last message there, as it reads."""
+        ...
+
+    async def press(self, label: str, *, person: str = "ann", room: str | None = None) -> None:
+        """`person` presses that under the bot's last message in `room`, or in the direct messages with Ann."""
+        ...
+
+    async def forge(self, what: str, *, person: str = "ann") -> None:
+        """As `press`, with what no button of ours says."""
+        ...
+
+    async def until_told(self, sentence: str, *, person: str = "ann") -> None:
+        """Wait until the bot has said that to the person alone."""
+        ...
+
+    async def edit(self, message_id: str, text: str) -> None:
+        """The person changes what they wrote."""
+        ...

@@ -10,6 +10,7 @@ from adapters.slack.waiting import Waits
 from core.store.store import Store
 from tests.contracts.rig import BRISK, Replies
 from tests.fakes.slack import FakeSlack
+from tests.fakes.slack_world import BOT, Json
 
 
 class SlackRig:
@@ -64,3 +65,40 @@ class SlackRig:
 
     async def remove_bot(self, room: str) -> None:
         await self.fake.remove_bot(room)
+
+    def controls(self, *, person: str | None = None, room: str | None = None) -> list[str]:
+        return [label for label, _ in self._elements(room or person or "ann")]
+
+    async def press(self, label: str, *, person: str = "ann", room: str | None = None) -> None:
+        where = room or "ann"
+        element = next(each for reads, each in self._elements(where) if reads == label)
+        await self.fake.press(self._last(where)["ts"], element, person=person)
+
+    async def forge(self, what: str, *, person: str = "ann") -> None:
+        element = {"action_id": "trialogue/regenerate", "value": what}
+        await self.fake.press(self._last("ann")["ts"], element, person=person)
+
+    async def until_told(self, sentence: str, *, person: str = "ann") -> None:
+        user = self.fake.user(person)["id"]
+        await self.fake.until(
+            lambda: any(each["user"] == user and each["text"] == sentence for each in self.fake.ephemeral)
+        )
+
+    async def edit(self, message_id: str, text: str) -> None:
+        await self.fake.edited(message_id, text)
+
+    def _last(self, where: str) -> Json:
+        place = self.fake.direct(where) if where == "ann" else self.fake.place(where)
+        return [message for message in place.messages.values() if message.get("user") == BOT][-1]
+
+    def _elements(self, where: str) -> list[tuple[str, Json]]:
+        """What each element reads, and what pressing it says."""
+        found: list[tuple[str, Json]] = []
+        for element in (each for block in self._last(where)["blocks"] for each in block.get("elements", ())):
+            if element["type"] == "button":
+                buttons = [(element["text"]["text"], element["value"])]
+            else:
+                both = element["positive_button"], element["negative_button"]
+                buttons = [(button["text"]["text"], button["value"]) for button in both]
+            found += [(reads, {"action_id": element["action_id"], "value": value}) for reads, value in buttons]
+        return found

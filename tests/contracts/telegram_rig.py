@@ -60,3 +60,28 @@ class TelegramRig:
 
     async def remove_bot(self, room: str) -> None:
         await self.fake.forbid(room, "kicked")
+
+    def controls(self, *, person: str | None = None, room: str | None = None) -> list[str]:
+        return [button["text"] for button in self._buttons(room or person or "ann")]
+
+    async def press(self, label: str, *, person: str = "ann", room: str | None = None) -> None:
+        where = room or "ann"
+        data = next(button["callback_data"] for button in self._buttons(where) if button["text"] == label)
+        await self.fake.press(self._last(where), data, person=person)
+
+    async def forge(self, what: str, *, person: str = "ann") -> None:
+        await self.fake.press(self._last("ann"), what, person=person)
+
+    async def until_told(self, sentence: str, *, person: str = "ann") -> None:
+        await self.fake.until(lambda: sentence in self.fake.queries.values())
+
+    async def edit(self, message_id: str, text: str) -> None:
+        await self.fake.edited(message_id, text)
+
+    def _buttons(self, where: str) -> list[dict[str, str]]:
+        markup = self.fake.posted(where)[-1].get("reply_markup", {"inline_keyboard": []})
+        return [button for row in markup["inline_keyboard"] for button in row]
+
+    def _last(self, where: str) -> str:
+        message = self.fake.posted(where)[-1]
+        return f"{message['chat']['id']}/{message['message_id']}"

@@ -139,26 +139,45 @@ class FakeDiscord:
     ) -> Interaction:
         """A person makes a slash command."""
         where = self.world.direct(person) if room is None else self.world.named(room)
+        options = [] if text is None else [{"name": "text", "type": 3, "value": text}]
+        data = {"id": "1", "name": name, "type": 1, "options": options}
+        return self._interact(where, person, {"type": 2, "data": data})
+
+    def press(self, message: str, custom_id: str, *, person: str = "ann") -> Interaction:
+        """A person presses a button under a message of the bot, or says so."""
+        where = next(room for room in self.world.rooms.values() if room.find(message) is not None)
+        found = where.find(message)
+        assert found is not None
+        data = {"id": 2, "component_type": 2, "custom_id": custom_id}
+        shown = self.world.message(where, found, live=False)
+        return self._interact(where, person, {"type": 3, "data": data, "message": shown})
+
+    def edit(self, message: str, text: str) -> None:
+        """A person changes what they wrote."""
+        where = next(room for room in self.world.rooms.values() if room.find(message) is not None)
+        found = where.find(message)
+        assert found is not None
+        self.world.change(where, found, text)
+
+    def _interact(self, where: Room, person: str, about: Json) -> Interaction:
         number = self.world.snowflake()
         token = f"token{number}"
         who: Json = {"user": self.world.person(person).payload}
         if where.kind != DIRECT:
             who = {"member": {**who, **MEMBER, "permissions": "0"}, "guild_id": self.world.guild}
-        options = [] if text is None else [{"name": "text", "type": 3, "value": text}]
         payload = {
             "id": number,
             "application_id": self.world.application,
-            "type": 2,
             "token": token,
             "version": 1,
             "channel_id": where.id,
             "channel": self.world.channel(where),
-            "data": {"id": "1", "name": name, "type": 1, "options": options},
             "app_permissions": "0",
             "locale": "en-US",
             "entitlements": [],
             "authorizing_integration_owners": {},
             "attachment_size_limit": 0,
+            **about,
             **who,
         }
         interaction = Interaction(number, token, where, person, payload)

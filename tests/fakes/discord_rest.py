@@ -13,6 +13,9 @@ NONCE_LIMIT = 25
 TOKEN_SECONDS = 15 * 60.0
 _WINDOW, _IN_WINDOW = 5.0, 5
 
+_COMPONENT = 3  # an interaction's type
+_LATER_UPDATE = 6  # a response's type
+
 _FORBIDDEN = {
     "access": (50001, "Missing Access"),
     "write": (50013, "Missing Permissions"),
@@ -153,6 +156,7 @@ class RestApi:
         if body.get("enforce_nonce") and nonce in self._nonces:
             return self._world.message(room, self._nonces[nonce], live=False) | {"nonce": nonce}
         message = Message(self._world.snowflake(), self._world.bot, content, flags=int(body.get("flags") or 0))
+        message.components = self._components(body) or []
         self._refer(room, message, body)
         self._ping(room, message, body)
         self._world.say(room, message)
@@ -170,7 +174,7 @@ class RestApi:
             raise Refusal(404, 10008, "Unknown Message")
         if message.author is not self._world.bot:
             raise Refusal(403, 50005, "Cannot edit a message authored by another user")
-        self._world.change(room, message, self._content(body))
+        self._world.change(room, message, self._content(body), self._components(body))
         return self._world.message(room, message, live=False)
 
     async def respond(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> Json | None:
@@ -178,6 +182,11 @@ class RestApi:
         if interaction.answer is not None:
             raise Refusal(400, 40060, "Interaction has already been acknowledged.")
         interaction.answer = body["type"]
+        if body["type"] == _LATER_UPDATE:
+            if interaction.payload["type"] != _COMPONENT:
+                raise invalid("type", "BASE_TYPE_CHOICES", "Value must be one of {4, 5}.")
+            interaction.original = interaction.room.find(interaction.payload["message"]["id"])
+            return None
         data = body.get("data") or {}
         flags = int(data.get("flags") or 0)
         loading = LOADING if body["type"] == 5 else 0
@@ -260,6 +269,22 @@ class RestApi:
         if len(content) > LIMIT:
             raise invalid("content", "BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length.")
         return content
+
+    def _components(self, body: Json) -> list[Json] | None:
+        """Rows of at most five buttons, whose custom ids differ:
+        https://discord.com/developers/docs/components/reference#action-row"""
+        rows: list[Json] | None = body.get("components")
+        buttons = [button for row in rows or () for button in row["components"]]
+        names = [button["custom_id"] for button in buttons]
+        if len(set(names)) < len(names):
+            raise invalid(
+                "components", "COMPONENT_CUSTOM_ID_DUPLICATED", "Component custom id cannot be duplicated"
+            )
+        if any(not 1 <= len(row["components"]) <= 5 for row in rows or ()) or len(rows or ()) > 5:
+            raise invalid("components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
+        if any(not 1 <= len(name) <= 100 for name in names) or any(len(b["label"]) > 80 for b in buttons):
+            raise invalid("components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
+        return rows
 
     def _refer(self, room: Room, message: Message, body: Json) -> None:
         reference = body.get("message_reference")

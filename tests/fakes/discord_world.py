@@ -67,6 +67,7 @@ class Message:
     interaction: str | None = None  # the token of the interaction that it answers
     whispered_to: str | None = None  # the person who alone sees it
     pings: bool = True  # a reply calls the one whom it answers
+    components: list[Json] = field(default_factory=list)
     payload: Json | None = None  # sent as it is, instead of what would be made of the rest
 
 
@@ -177,8 +178,10 @@ class World:
         self.wake()
         return message
 
-    def change(self, room: Room, message: Message, content: str) -> None:
+    def change(self, room: Room, message: Message, content: str, components: list[Json] | None = None) -> None:
         message.content = content
+        if components is not None:
+            message.components = components
         message.edits += 1
         message.flags &= ~LOADING
         if message.whispered_to is None:
@@ -209,7 +212,7 @@ class World:
             "mention_roles": _ROLE_MENTION.findall(message.content),
             "attachments": message.attachments,
             "embeds": [],
-            "components": [],
+            "components": message.components,
             "pinned": False,
             "flags": message.flags,
         }

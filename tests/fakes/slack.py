@@ -166,6 +166,28 @@ class FakeSlack(World):
         envelope = self._envelope("slash_commands", body) | {"accepts_response_payload": True}
         return await self.sockets.next().bring(envelope, self.patience)
 
+    async def press(self, ts: str, element: Json, *, person: str = "ann") -> None:
+        """`person` presses what has `element`'s id and value under the message `ts`, or says so."""
+        place = next(place for place in self.places.values() if ts in place.messages)
+        message = place.messages[ts]
+        body = {
+            "type": "block_actions",
+            "team": {"id": TEAM, "domain": "example"},
+            "user": {"id": self.user(person)["id"], "username": person, "name": person, "team_id": TEAM},
+            "api_app_id": APP,
+            "token": "verification-token",
+            "container": {"type": "message", "message_ts": ts, "channel_id": place.id, "is_ephemeral": False},
+            "trigger_id": f"{next(self._envelopes)}.1.fake",
+            "channel": {"id": place.id, "name": place.name},
+            "message": dict(message),
+            "state": {"values": {}},
+            "response_url": "https://hooks.slack.com/actions/never-called",
+            "actions": [{"block_id": "b", "type": "button", "action_ts": self.now(), **element}],
+        }
+        await self.connected()
+        answer = await self.sockets.next().bring(self._envelope("interactive", body), self.patience)
+        assert answer is not None, "a button must be acknowledged in time"
+
     async def settled(self) -> None:
         """Wait until each event was acknowledged, or has been brought in vain for the last time."""
         await self.until(lambda: len(self.brought) + len(self.lost) == self.pushed)

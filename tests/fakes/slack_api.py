@@ -142,7 +142,8 @@ class WebApi:
         if message.get("user") != BOT:
             raise SlackError("cant_update_message")
         content, before = _content(params), dict(message)
-        message.pop("blocks", None)
+        if params.get("blocks") == [] or "blocks" in content or "markdown_text" in params:
+            message.pop("blocks", None)
         message |= content | {"edited": {"user": BOT, "ts": self._world.now()}}
         self._world.push(self._world.changed_event(place, message, before))
         return {"channel": place.id, "ts": message["ts"], "text": message["text"], "message": message}
@@ -210,9 +211,37 @@ def _content(params: Json) -> Json:
         if len(markdown.encode("utf-16-le")) // 2 > LIMIT:
             raise SlackError("msg_too_long")
         return {"text": markdown[:150], "blocks": [{"type": "markdown", "text": markdown}]}
+    if params.get("blocks"):
+        return {"text": text or "", "blocks": _checked(params["blocks"])}
     if not (text or "").strip():
         raise SlackError("no_text")
     return {"text": text}
+
+
+def _checked(blocks: list[Json]) -> list[Json]:
+    """Blocks as far as the bot uses them: https://docs.slack.dev/reference/block-kit/blocks"""
+    if len(blocks) > 50:
+        raise SlackError("invalid_blocks")
+    names: list[str] = []
+    for block in blocks:
+        match block["type"]:
+            case "markdown":
+                if not block["text"].strip():
+                    raise SlackError("no_text")
+                if len(block["text"].encode("utf-16-le")) // 2 > LIMIT:
+                    raise SlackError("msg_blocks_too_long")
+            case "actions" | "context_actions" as kind:
+                most = 25 if kind == "actions" else 5
+                elements = block["elements"]
+                of_kind = {"button"} if kind == "actions" else {"feedback_buttons", "icon_button"}
+                if not 1 <= len(elements) <= most or {each["type"] for each in elements} - of_kind:
+                    raise SlackError("invalid_blocks")
+                names += [each["action_id"] for each in elements]
+            case _:
+                raise SlackError("invalid_blocks")
+    if len(set(names)) < len(names) or any(len(name) > 255 for name in names):
+        raise SlackError("invalid_blocks")
+    return blocks
 
 
 def _in_thread(message: Json) -> bool:

@@ -31,7 +31,15 @@ from tests.fakes.telegram_world import World
 Fault = Literal["429", "500", "html", "garbage", "cut before", "cut after"]
 
 _INTEGERS = {"chat_id", "message_id", "message_thread_id", "offset", "limit", "timeout", "max_connections"}
-_JSON = {"entities", "reply_parameters", "link_preview_options", "commands", "allowed_updates", "scope"}
+_JSON = {
+    "entities",
+    "reply_markup",
+    "reply_parameters",
+    "link_preview_options",
+    "commands",
+    "allowed_updates",
+    "scope",
+}
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ class BotApi:
             if not answered.get("allow_sending_without_reply"):
                 raise Refusal(400, "Bad Request: message to be replied not found")
             answered = None
+        content |= self._keyboard(params)
         message = self._world.message(chat, self._world.me, topic=topic, fields=content)
         if answered is not None:
             message["reply_to_message"] = chat.messages[answered["message_id"]]
@@ -144,14 +145,28 @@ class BotApi:
             raise Refusal(400, "Bad Request: message can't be edited")
         self._pace(chat)
         content = self._content(params)
-        if content == {key: message[key] for key in content}:
+        content |= self._keyboard(params)
+        if (
+            content == {key: message.get(key) for key in content}
+            and "reply_markup" not in message.keys() - content
+        ):
             raise Refusal(
                 400,
                 "Bad Request: message is not modified: specified new message content and reply markup are exactly "
                 "the same as a current content and reply markup of the message",
             )
+        message.pop("reply_markup", None)
         message |= content | {"edit_date": self._world.now()}
         return message
+
+    def _on_answercallbackquery(self, params: Json) -> bool:
+        query, text = params["callback_query_id"], params.get("text", "")
+        if self._world.queries.get(query, "answered") is not None:
+            raise Refusal(400, "Bad Request: query is too old and response timeout expired or query ID is invalid")
+        if len(text) > 200:
+            raise Refusal(400, "Bad Request: MESSAGE_TOO_LONG")
+        self._world.queries[query] = text
+        return True
 
     def _open(self, params: Json) -> Chat:
         chat = self._world.chats.get(params["chat_id"])
@@ -185,6 +200,14 @@ class BotApi:
             raise Refusal(400, f"Bad Request: {fault}")
         self.called += pinged(text, entities)
         return {"text": text, "entities": entities}
+
+    def _keyboard(self, params: Json) -> Json:
+        if not (markup := params.get("reply_markup")):
+            return {}
+        for button in (button for row in markup["inline_keyboard"] for button in row):
+            if not 1 <= len(button["callback_data"].encode()) <= 64:
+                raise Refusal(400, "Bad Request: BUTTON_DATA_INVALID")
+        return {"reply_markup": markup}
 
     def _pace(self, chat: Chat) -> None:
         """A tenth of tolerance, since what left in time may arrive together."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from tests.fakes.telegram_text import Json, detected
 
 Standing = Literal["member", "kicked", "blocked", "restricted"]
-_UPDATES = {"message", "edited_message", "channel_post", "my_chat_member"}
+_UPDATES = {"message", "edited_message", "channel_post", "my_chat_member", "callback_query"}
 
 
 @dataclass
@@ -41,7 +41,8 @@ class World:
     """One bot, `@trialogue_bot`, and everybody around it.
 
     `privacy`: in groups the bot is sent only what is meant for it. `pending` are the updates that it has not
-    acknowledged, `allowed` the kinds that it asked for.
+    acknowledged, `allowed` the kinds that it asked for. `queries` are those of buttons that were pressed, with the
+    words of the bot's answer, and `None` as long as there is none.
     """
 
     def __init__(self, *, privacy: bool = True) -> None:
@@ -56,6 +57,7 @@ class World:
         self.pending: deque[Json] = deque()
         self.allowed: list[str] = []
         self.chats: dict[int, Chat] = {}
+        self.queries: dict[str, str | None] = {}
         self.changed = asyncio.Condition()
         self._names: dict[str, int] = {}
         self._people: dict[str, Json] = {}
@@ -97,6 +99,14 @@ class World:
         standing = self._standing(message)
         standing |= {"text": text, "entities": detected(text), "edit_date": self.now()}
         await self._update({"edited_message": standing})
+
+    async def press(self, message: str, data: str, *, person: str = "ann") -> str:
+        """A button under a message of the bot is pressed, or somebody says so; the query's id."""
+        query = f"query{next(self._numbers)}"
+        self.queries[query] = None
+        shown = {"id": query, "from": self._user(person), "chat_instance": "1", "data": data}
+        await self._update({"callback_query": {**shown, "message": self._standing(message)}})
+        return query
 
     async def garbage(self, update: Mapping[str, Any]) -> None:
         """An update as the bot has never seen one."""

@@ -23,7 +23,7 @@ async def channel_in(
     ts = await slack.say("hello", person="ann", room=room)
     place = slack.place(room) if room else slack.direct("ann")
     address = Address(place.id, ts if room else None, ts)
-    return SlackChannel(client, statuses or Statuses(client), address, user=BOT)
+    return SlackChannel(client, statuses or Statuses(client), address, user=BOT, asker=slack.user("ann")["id"])
 
 
 async def test_message_is_sent_and_edited(slack: FakeSlack, client: AsyncWebClient) -> None:

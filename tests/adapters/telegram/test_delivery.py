@@ -135,6 +135,7 @@ class Written:
 
     def __init__(self, text: str, parts: Sequence[Part] = ()) -> None:
         self.parts = parts
+        self.replaces: Sequence[str] = ()
         self.ids: list[str] = []
         self._text = text
 

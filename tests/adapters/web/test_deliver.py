@@ -22,6 +22,7 @@ class Recorder:
 
     def __init__(self, words: Sequence[str], parts: Sequence[Part] = (), *, lost: bool = False) -> None:
         self.parts = parts
+        self.replaces: Sequence[str] = ()
         self.recorded: list[tuple[int, str, int, bool]] = []
         self.messages: list[tuple[int, str]] = []
         self._words = words

@@ -1,0 +1,129 @@
+"""What the model is to answer, and what becomes of its answer: a message, one that was changed, or an answer that
+is made anew, gone on with, or exchanged for an earlier one. Pure: no store, no model.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from core import notices
+from core.turns import Event, Turn, Version
+
+MOST_VERSIONS = 10
+"""How many answers of one place are kept. The oldest go."""
+
+
+class NotPossible(Exception):
+    """What the person asks for cannot be done. The text says why, to that person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """`asked` is the person's turn as memory is to hold it, and `window` the turns before it. `before` is the
+    answer that stands there already, whose place the new one takes; `so_far` is how the new one begins."""
+
+    asked: Turn
+    window: Sequence[Turn]
+    before: Turn | None = None
+    so_far: str = ""
+
+    @property
+    def cut(self) -> int:
+        """How many of the last turns in memory the question and its answer take the place of."""
+        return 0 if self.before is None else 2
+
+    def answered(self, answer: Version) -> Turn:
+        """The answer as memory is to hold it."""
+        number, event = self.asked.number + 1, self.asked.event
+        turn = Turn(number=number, role="assistant", text="", event=event, at=time.time())
+        turn = _reading(turn, answer)
+        if self.before is None:
+            return turn
+        turn = replace(turn, messages=self.before.messages)
+        if self.so_far:
+            return replace(turn, versions=self.before.versions, version=self.before.version)
+        others = _versions(self.before)[1 - MOST_VERSIONS :]
+        return replace(turn, versions=tuple(others), version=len(others))
+
+
+def question(event: Event, window: Sequence[Turn], last: int) -> Question:
+    """What is asked by a message, by an edit, or by the actions "regenerate" and "continue", where `window` ends
+    with the conversation's turn number `last`. Raises `NotPossible`."""
+    if event.kind == "message":
+        messages = (event.message,) if event.message else ()
+        asked = Turn(
+            number=last + 1,
+            role="user",
+            text=event.text,
+            speaker=event.speaker,
+            event=event.id,
+            at=event.at,
+            messages=messages,
+        )
+        return Question(asked=asked, window=window)
+    asked, answer = newest(event, window)
+    so_far = ""
+    if event.kind == "edit":
+        asked = replace(asked, text=event.text, count=0, tokenizer="")
+    elif event.text == "continue":
+        so_far = answer.text
+    return Question(asked=asked, window=window[:-2], before=answer, so_far=so_far)
+
+
+def newest(event: Event, window: Sequence[Turn]) -> tuple[Turn, Turn]:
+    """The last question and its answer, if `event` is about them and by whoever asked. Raises `NotPossible`."""
+    found = next((pair for pair in pairwise(window) if event.target in pair[event.kind != "edit"].messages), None)
+    if found is None or found[1].role != "assistant":
+        raise NotPossible(notices.NOT_REMEMBERED)
+    asked, answer = found
+    if asked.speaker is None or asked.speaker.id != event.speaker.id:
+        raise NotPossible(notices.NOT_YOURS)
+    if answer is not window[-1]:
+        raise NotPossible(notices.NOT_THE_NEWEST)
+    return asked, answer
+
+
+def needs_the_model(event: Event, answer: Turn) -> bool:
+    """Whether what is done to `answer` is more than to look at another version of it."""
+    match event.kind, event.text:
+        case "act", "continue":
+            return bool(answer.cut)
+        case "act", "previous" | "next":
+            return False
+        case _:
+            return True
+
+
+def turned(event: Event, answer: Turn) -> Turn:
+    """The answer's place in memory with the version that was asked for; where there is none, as it is."""
+    every = _versions(answer)
+    by = {"previous": -1, "next": 1}.get(event.text, 0)
+    chosen = min(max(answer.version + by, 0), len(every) - 1)
+    others = tuple(every[:chosen] + every[chosen + 1 :])
+    return replace(_reading(answer, every[chosen]), versions=others, version=chosen)
+
+
+def _versions(answer: Turn) -> list[Version]:
+    """All answers of its place, in their order."""
+    this = Version(
+        text=answer.text,
+        count=answer.count,
+        token_ids=answer.token_ids,
+        tokenizer=answer.tokenizer,
+        cut=answer.cut,
+        votes=answer.votes,
+    )
+    return [*answer.versions[: answer.version], this, *answer.versions[answer.version :]]
+
+
+def _reading(turn: Turn, version: Version) -> Turn:
+    return replace(
+        turn,
+        text=version.text,
+        count=version.count,
+        token_ids=version.token_ids,
+        tokenizer=version.tokenizer,
+        cut=version.cut,
+        votes=version.votes,
+    )

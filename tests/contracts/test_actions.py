@@ -1,0 +1,184 @@
+"""What can be done with an answer, on each platform that has buttons: over its own wire, on the loopback fakes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from core import notices
+from core.dialogue import DialogueSettings
+from core.engine.engine import NOBODY, Caller, Completion, Message, Params
+from core.engine.scripted import ScriptedEngine
+from core.store.forget import Forget
+from core.store.store import Store
+from core.turns import Turn
+from tests.contracts.discord_rig import DiscordRig
+from tests.contracts.rig import Rig
+from tests.contracts.slack_rig import SlackRig
+from tests.contracts.telegram_rig import TelegramRig
+from tests.running import running
+
+WITH_BUTTONS = DialogueSettings(window=1_000_000, controls=True)
+WHOLE = ["🔄 Regenerate", "👍", "👎"]
+REGENERATE = WHOLE[0]
+
+
+class Counting(ScriptedEngine):
+    """Says the newest message back with the number of the answer, so that none is like another one."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        super().__init__(delay)
+        self.asked = 0
+
+    @asynccontextmanager
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
+        self.asked += 1
+        numbered = [*messages[:-1], Message("user", f"{messages[-1].text} ({self.asked})")]
+        async with super().generate(numbered, params, caller) as completion:
+            yield completion
+
+
+@pytest.fixture(params=[DiscordRig, SlackRig, TelegramRig], ids=lambda rig: rig.__name__)
+async def rig(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Rig]:
+    async with request.param(store) as rig:
+        yield rig
+
+
+def said(text: str, number: int) -> str:
+    return f"You said: {text} ({number})"
+
+
+async def shows(rig: Rig, *texts: str, room: str | None = None) -> None:
+    await rig.until_replies(lambda found: found == list(texts), person="ann", room=room)
+
+
+async def remembered(store: Store) -> list[Turn]:
+    [conversation] = [each async for each in store.memory.conversations()]
+    return await store.memory.turns(conversation, 100)
+
+
+async def test_answer_is_made_anew_in_its_own_message(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await shows(rig, said("hello", 1))
+        assert rig.controls() == WHOLE
+        await rig.press(REGENERATE)
+        await shows(rig, said("hello", 2))
+        await rig.direct("more")
+        await shows(rig, said("hello", 2), said("more", 3))
+    texts = [turn.text for turn in await remembered(store)]
+    assert texts == ["hello", said("hello", 2), "more", said("more", 3)]
+
+
+async def test_earlier_answers_are_reached_by_arrows(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await shows(rig, said("hello", 1))
+        for number in (2, 3):
+            await rig.press(REGENERATE)
+            await shows(rig, said("hello", number))
+        assert rig.controls() == [REGENERATE, "◀", "3/3", "▶", "👍", "👎"]
+        await rig.press("◀")
+        await shows(rig, said("hello", 2))
+        await rig.press("◀")
+        await shows(rig, said("hello", 1))
+        assert "1/3" in rig.controls()
+        await rig.press("▶")
+        await shows(rig, said("hello", 2))
+    _, answer = await remembered(store)
+    assert (answer.text, answer.version) == (said("hello", 2), 1)
+    assert [each.text for each in answer.versions] == [said("hello", 1), said("hello", 3)]
+
+
+async def test_stopped_answer_is_gone_on_with(rig: Rig, store: Store) -> None:
+    words = "word " * 60
+    async with running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.1), dialogue=WITH_BUTTONS):
+        await rig.direct(words)
+        await rig.until_replies(lambda texts: "word" in " ".join(texts), person="ann")
+        await rig.press("⏹ Stop")
+        await rig.until_replies(lambda texts: notices.STOPPED.strip("_") in " ".join(texts), person="ann")
+        assert "▶ Continue" in rig.controls()
+    async with running(rig.adapter, store=store, engine=ScriptedEngine(), dialogue=WITH_BUTTONS):
+        await rig.press("▶ Continue")
+        await shows(rig, f"You said: {words}".strip())
+    assert rig.controls() == WHOLE, "nothing is left to go on with"
+
+
+async def test_only_who_asked_changes_an_answer(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await rig.addressed("hello", person="ann", room="general")
+        await shows(rig, said("hello", 1), room="general")
+        await rig.press(REGENERATE, person="bob", room="general")
+        await rig.until_told(notices.NOT_YOURS, person="bob")
+        assert await rig.replies(room="general") == [said("hello", 1)]
+
+
+async def test_votes_are_kept_with_the_answer_one_for_each_person(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await rig.addressed("hello", person="ann", room="general")
+        await shows(rig, said("hello", 1), room="general")
+        await rig.press("👍", person="ann", room="general")
+        await rig.until_told(notices.VOTED, person="ann")
+        for vote in (1, -1, -1):
+            await rig.press("👍" if vote == 1 else "👎", person="bob", room="general")
+            async with asyncio.timeout(20):
+                # The store tells nobody of a vote.
+                while [vote for _, vote in (await remembered(store))[1].votes] != [1, vote]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+
+
+async def test_forgotten_answer_is_left_as_it_is(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await shows(rig, said("hello", 1))
+        [conversation] = [each async for each in store.memory.conversations()]
+        await Forget(store.client, store.inbox).conversation(conversation)
+        await rig.press(REGENERATE)
+        await rig.until_told(notices.NOT_REMEMBERED)
+        await rig.press("👍")
+        await rig.direct("more")
+        await shows(rig, said("hello", 1), said("more", 2))
+
+
+async def test_button_pressed_twice_counts_each_time(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await shows(rig, said("hello", 1))
+        await rig.press(REGENERATE)
+        await rig.press(REGENERATE)
+        await shows(rig, said("hello", 3))
+
+
+async def test_what_no_button_says_does_nothing(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await shows(rig, said("hello", 1))
+        for forged in ("drop table", "trialogue/", "act", "💥" * 16):
+            await rig.forge(forged)
+        await rig.direct("and now")
+        await shows(rig, said("hello", 1), said("and now", 2))
+
+
+async def test_edited_message_is_answered_anew_in_place(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        message = await rig.direct("helo")
+        await shows(rig, said("helo", 1))
+        await rig.edit(message, "hello")
+        await shows(rig, said("hello", 2))
+    asked, answer = await remembered(store)
+    assert (asked.text, answer.text) == ("hello", said("hello", 2))
+    assert [each.text for each in answer.versions] == [said("helo", 1)]
+
+
+async def test_edit_of_an_older_message_changes_no_answer(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        first = await rig.direct("one")
+        await shows(rig, said("one", 1))
+        await rig.direct("two")
+        await shows(rig, said("one", 1), said("two", 2))
+        await rig.edit(first, "uno")
+        await rig.direct("three")
+        await shows(rig, said("one", 1), said("two", 2), said("three", 3))
