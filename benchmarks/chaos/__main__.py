@@ -8,7 +8,7 @@
 Listeners, workers and the store are processes that are killed with SIGKILL and started again; the platforms
 answer with 429s, 500s and cut connections, and bring messages twice. Then all is repaired, and what is left must
 be answered within `--calm` seconds. The usual bot on the same libraries goes through the same. Writes
-DIR/chaos.md and DIR/chaos.json.
+DIR/chaos-SCENARIO-SEED.md and .json.
 """
 
 import argparse

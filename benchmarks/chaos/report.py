@@ -35,9 +35,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def write(folder: Path, plan: Plan, outcomes: Sequence[Outcome]) -> str:
-    """Write chaos.md and chaos.json into `folder`; for another scenario than the storm its name is in theirs.
-    Returns the text of the first."""
-    name = "chaos" if plan.scenario == "storm" else f"chaos-{plan.scenario}"
+    """Write chaos-SCENARIO-SEED.md and .json into `folder`; returns the text of the first."""
+    name = f"chaos-{plan.scenario}-{plan.seed}"
     machine_lines = machine.describe(_LIBRARIES)
     size = plan.size
     what = (
