@@ -20,6 +20,7 @@ from bots import (
     build,
     disk,
     doctor,
+    evaluate,
     forget,
     keys,
     memory,
@@ -48,6 +49,7 @@ cli.add_typer(api_keys.cli, name="keys")
 cli.add_typer(train.cli, name="train")
 cli.command()(aside.retry)
 cli.command()(say.say)
+cli.command()(evaluate.evaluate)
 console = Console(stderr=True, highlight=False)
 
 CHATTY = ("aiohttp", "discord", "httpx", "markdown_it", "openai", "slack_bolt", "slack_sdk", "telegram", "uvicorn")

@@ -67,7 +67,7 @@ def pretrain(
 ) -> None:
     """Make a new model that says the next token of conversations."""
     with clear_errors():
-        corpus = _read(corpora)
+        corpus = read(corpora)
         from core.training.pretrain import pretrain  # noqa: PLC0415  torch takes seconds to import
         from core.training.run import RunSettings  # noqa: PLC0415
 
@@ -81,7 +81,7 @@ def pretrain(
             checkpoint_minutes=checkpoint_minutes,
             seed=seed,
         )
-        with _progress() as tell:
+        with progress() as tell:
             trained = pretrain(corpus, run, size=size.value, context=context, progress=tell)
         _tell(trained, output)
 
@@ -93,6 +93,9 @@ def finetune(
     output: Output,
     base: Annotated[str, typer.Option(help="As model.name: the bundled model, a folder, a hub name.")] = "default",
     method: Annotated[Method, typer.Option(help="All weights, or low-rank changes of them.")] = Method.full,
+    merge: Annotated[
+        bool, typer.Option(help="Put low-rank changes into the model, or leave them beside it.")
+    ] = True,
     persona: Annotated[str | None, typer.Option(help="The system message. Else that of the settings.")] = None,
     minutes: Minutes = 15.0,
     steps: Steps = None,
@@ -106,7 +109,7 @@ def finetune(
     """Teach a model to answer as the assistant of dialogues does."""
     with clear_errors():
         settings = load(command.obj)
-        corpus = _read(corpora)
+        corpus = read(corpora)
         from core.training.finetune import finetune  # noqa: PLC0415  torch takes seconds to import
         from core.training.run import RunSettings  # noqa: PLC0415
 
@@ -120,7 +123,7 @@ def finetune(
             checkpoint_minutes=checkpoint_minutes,
             seed=seed,
         )
-        with _progress() as tell:
+        with progress() as tell:
             trained = finetune(
                 corpus,
                 run,
@@ -129,6 +132,7 @@ def finetune(
                 method=method.value,
                 context=context,
                 persona=build.dialogue(settings).persona if persona is None else persona,
+                merge=merge,
                 progress=tell,
             )
         _tell(trained, output)
@@ -152,12 +156,12 @@ def adversarial(
 ) -> None:
     """Make a recurrent model whose replies a discriminator, trained beside it, cannot tell from human ones."""
     with clear_errors():
-        corpus = _read(corpora)
+        corpus = read(corpora)
         from core.training.adversarial.adversarial import adversarial  # noqa: PLC0415  torch takes seconds to import
         from core.training.adversarial.game import GameSettings  # noqa: PLC0415
         from core.training.adversarial.training import Plan  # noqa: PLC0415
 
-        with _progress() as tell:
+        with progress() as tell:
             played = adversarial(
                 corpus,
                 output,
@@ -176,7 +180,8 @@ def adversarial(
         console.print(f'{played.rounds} rounds{told}. Serve it: model.name = "{output}"', markup=False)
 
 
-def _read(names: list[str]) -> "Corpus":
+def read(names: list[str]) -> "Corpus":
+    """Tells what became of its records. Raises `CannotTrain`."""
     from core.training import extra  # noqa: PLC0415  only who trains has it
 
     extra.require("yaml", "matplotlib")
@@ -205,8 +210,9 @@ def _tell(trained: "Trained", output: Path) -> None:
 
 
 @contextmanager
-def _progress() -> "Iterator[Tell]":
+def progress() -> "Iterator[Tell]":
+    """A bar that is told what is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("training", total=1.0)
-        yield lambda what, share: progress.update(bar, description=what, completed=share)
+    with Progress(*columns, console=console) as bars:
+        bar = bars.add_task("training", total=1.0)
+        yield lambda what, share: bars.update(bar, description=what, completed=share)

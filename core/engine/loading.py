@@ -53,19 +53,23 @@ def load(
 ) -> Loaded:
     """The model called `name`. Blocks for seconds, and for longer on a first start: call it in a thread.
 
-    `name` is "default" (the bundled SmolLM2-135M-Instruct), a folder as transformers saves it, a GGUF file, or
-    a name on the Hugging Face hub. A GGUF file is converted once, into a folder in `models_dir`. `device` is one
-    of torch's, by default the first GPU or else the CPU; the precision "auto" is int8 on a CPU and bfloat16
-    elsewhere. `progress` is called in the calling thread. Raises `ModelNotFound`, whose text says what to do.
+    `name` is "default" (the bundled SmolLM2-135M-Instruct), a folder as transformers saves it, or peft a LoRA, a
+    GGUF file, or a name on the Hugging Face hub. A GGUF file is converted once, into a folder in `models_dir`.
+    `device` is one of torch's, by default the first GPU or else the CPU; the precision "auto" is int8 on a CPU and
+    bfloat16 elsewhere. `progress` is called in the calling thread. Raises `ModelNotFound`, whose text says what to
+    do.
     """
     path = bundled() if name == "default" else Path(name).expanduser()
     if not path.exists() and (path.suffix == ".gguf" or not _HUB_NAME.fullmatch(name)):
         raise ModelNotFound(f"there is no model at {path}. Give a folder, a GGUF file or a name on the hub")
     progress("loading PyTorch", 0.0)
-    from core.engine import checkpoint, gguf, threads  # noqa: PLC0415 torch and transformers take seconds to import
+    from core.engine import checkpoint, gguf, lora, threads  # noqa: PLC0415 torch and transformers take seconds to import
 
     threads.use(1)
 
+    if (base := lora.base_of(path)) is not None:
+        loaded = load(base, models_dir=models_dir, precision=precision, device=device, progress=progress)
+        return lora.changed(loaded, path)
     read = partial(checkpoint.read, precision=precision, device=device)
     if path.is_file():
         with gguf.converted(path, models_dir=models_dir, progress=progress) as folder:

@@ -50,10 +50,14 @@ def finetune(
     method: Method = "full",
     context: int = 512,
     persona: str = "",
+    merge: bool = True,
     progress: Progress,
 ) -> Trained:
     """The model `base`, by any name that the engine takes, tuned into `run.output`. `persona` is the system
-    message of each dialogue that has none. Blocks for `run.minutes`. Raises `CannotTrain` and `ModelNotFound`."""
+    message of each dialogue that has none. Without `merge` a LoRA is left beside its model, which it names.
+
+    Blocks for `run.minutes`. Raises `CannotTrain` and `ModelNotFound`.
+    """
     extra.require("matplotlib", "peft")
     what = {
         "finetune": base,
@@ -66,7 +70,7 @@ def finetune(
     training = Run(run, what)
     with training.first():
         loaded = load(base, models_dir=models_dir, precision="float32", device="cpu", progress=progress)
-    tokenizer = _with_template(loaded.tokenizer)
+    tokenizer = with_template(loaded.tokenizer)
     progress("reading the corpus", 0.0)
     context = min(context, loaded.context)
     examples, validation = (
@@ -76,9 +80,11 @@ def finetune(
     if not examples or not validation:
         raise CannotTrain(f"no answer in the corpus is short enough for {context} tokens, or there is none at all")
     set_seed(run.seed)
-    return training.train(
-        _trainable(loaded, method), tokenizer, examples, validation, collate=collate, progress=progress
-    )
+    model = _trainable(loaded, method)
+    if method == "lora":
+        path = Path(base).expanduser()
+        model.peft_config["default"].base_model_name_or_path = str(path.resolve()) if path.exists() else base
+    return training.train(model, tokenizer, examples, validation, collate=collate, merge=merge, progress=progress)
 
 
 def lessons(
@@ -146,7 +152,8 @@ def collate(examples: list[Lesson]) -> Example:
     }
 
 
-def _with_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+def with_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """With a plain one, where it has none. Raises `CannotTrain`."""
     if not tokenizer.chat_template:
         if not tokenizer.eos_token:
             raise CannotTrain("the model has neither a chat template nor a token that ends a text")

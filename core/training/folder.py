@@ -33,12 +33,12 @@ def claim(folder: Path, what: Mapping[str, Any]) -> None:
 
 
 def publish(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Its configuration is put there last: without it, it is no model."""
+    """Its configuration is put there last: without it, it is no model, and no LoRA."""
     new = folder / ".new"
     shutil.rmtree(new, ignore_errors=True)
     tokenizer.save_pretrained(new)
     model.save_pretrained(new)
-    for path in sorted(new.iterdir(), key=lambda path: path.name == "config.json"):
+    for path in sorted(new.iterdir(), key=lambda path: path.name in ("config.json", "adapter_config.json")):
         path.replace(folder / path.name)
     new.rmdir()
 

@@ -94,10 +94,14 @@ class Run:
         validation: Examples,
         *,
         collate: Collate,
+        merge: bool = True,
         progress: Progress,
     ) -> Trained:
-        """Leaves the best model and its tokenizer in the folder; a LoRA is merged into its model. Ctrl-C, or a
-        SIGTERM, ends it with a checkpoint after the step that is under way. Raises `CannotTrain`."""
+        """Leaves the best model and its tokenizer in the folder; a LoRA is merged into its model, unless `merge`
+        is false. Ctrl-C, or a SIGTERM, ends it with a checkpoint after the step that is under way.
+
+        Raises `CannotTrain`.
+        """
         budget = Budget(
             minutes=self._settings.minutes,
             steps=self._settings.steps,
@@ -120,7 +124,8 @@ class Run:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
             if not budget.interrupted and trainer.is_world_process_zero():
                 progress("writing the model", 1.0)
-                publish(_merged(trainer.accelerator.unwrap_model(trainer.model)), tokenizer, self.output)
+                best = trainer.accelerator.unwrap_model(trainer.model)
+                publish(_merged(best) if merge else best, tokenizer, self.output)
         state = trainer.state
         return Trained(state.global_step, state.best_metric, budget.interrupted)
 

@@ -32,7 +32,7 @@ class GameSettings:
 
     batch: int = 64
     learning_rate: float = 2e-3
-    policy_rate: float = 1e-4
+    policy_rate: float = 5e-4
     discriminator_rate: float = 5e-4
     roll_outs: int = 4
     teacher_forcing: float = 1.0
