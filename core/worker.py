@@ -29,6 +29,7 @@ from core.reply import Notice
 from core.store.aside import Aside
 from core.store.claim import Claim
 from core.store.control import STALE_AFTER, ControlEntry
+from core.store.forget import Forget
 from core.store.store import Store
 from core.traces import trace
 from core.turns import Event
@@ -73,6 +74,7 @@ class Worker:
         self._deliver = deliver
         self._settings = settings
         self._aside = Aside(store.client, store.inbox)
+        self._forget = Forget(store.client, store.inbox)
         self._folding = Folding(store.folds, dialogue, seconds=settings.turn_seconds)
         self._running: dict[Claim, Answer] = {}
         self._saying: Counter[str] = Counter()
@@ -290,7 +292,8 @@ class Worker:
             return False
         try:
             async with asyncio.timeout(_SAY_SECONDS):
-                await deliver(event, Notice(self._store.control, entry, await self._sentence(event)))
+                if sentence := await self._sentence(event):
+                    await deliver(event, Notice(self._store.control, entry, sentence))
         except (*_AWAY, TimeoutError) as exc:
             log.warning("could not answer %s yet: %s", event.id, type(exc).__name__)
             return False
@@ -301,7 +304,10 @@ class Worker:
         return True
 
     async def _sentence(self, event: Event) -> str:
-        """Do what a control event asks for, and say so. Raises `StoreUnavailable`."""
+        """Do what a control event asks for; what to say to that. Raises `StoreUnavailable`."""
+        if event.kind == "delete":
+            await self._forget.message(event.conversation, event.target)
+            return ""
         if event.kind != "vote":
             return self._dialogue.notice(event)
         vote = 1 if event.text == "up" else -1

@@ -105,6 +105,24 @@ def to_edit(payload: Payload, me: str, place: Place) -> Event | None:
     return replace(event, id=f"{event.id}/edit/{edited}", kind="edit", room=room, target=event.message)
 
 
+def to_delete(payload: Payload, me: str, place: Place) -> Event:
+    """The event of a MESSAGE_DELETE. Whose message it was, memory knows.
+
+    Raises KeyError, TypeError or ValueError for a payload that is none.
+    """
+    channel, message = str(payload["channel_id"]), str(payload["id"])
+    room = Room("discord", me, {"channel": channel, "reply_to": None})
+    return Event(
+        id=f"discord/{me}/{channel}/{message}/delete",
+        kind="delete",
+        room=room,
+        conversation=_conversation(room, channel, place.parent if place.thread else ""),
+        speaker=Speaker(""),
+        target=message,
+        server=str(payload.get("guild_id") or ""),
+    )
+
+
 def to_press(payload: Payload, me: str) -> Event | None:
     """The event of an INTERACTION_CREATE of one of our buttons. What no button of ours says is nothing.
 

@@ -32,6 +32,8 @@ class Heard(Protocol):
 
     def edit(self, payload: Payload) -> None: ...
 
+    def deletion(self, payload: Payload) -> None: ...
+
     def command(self, payload: Payload) -> None: ...
 
     def began(self) -> None:
@@ -98,9 +100,15 @@ class Gateway(discord.Client):
                     self._heard.message(msgspec.json.decode(envelope.d))
                 case "MESSAGE_UPDATE":
                     self._heard.edit(msgspec.json.decode(envelope.d))
+                case "MESSAGE_DELETE":
+                    self._heard.deletion(msgspec.json.decode(envelope.d))
+                case "MESSAGE_DELETE_BULK":
+                    several = msgspec.json.decode(envelope.d)
+                    for message in several["ids"]:
+                        self._heard.deletion({**several, "id": message})
                 case "INTERACTION_CREATE":
                     self._heard.command(msgspec.json.decode(envelope.d))
-        except msgspec.MsgspecError as exc:
+        except (KeyError, msgspec.MsgspecError) as exc:
             log.warning("the gateway sent something that cannot be read: %s", type(exc).__name__)
 
     async def on_connect(self) -> None:

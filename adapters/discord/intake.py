@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from adapters.delivery import Limited, Unavailable
 from adapters.discord.apology import Apologies
-from adapters.discord.events import COMPONENT, Payload, Place, to_command, to_edit, to_event, to_press
+from adapters.discord.events import COMPONENT, Payload, Place, to_command, to_delete, to_edit, to_event, to_press
 from adapters.discord.gap import Gap
 from adapters.discord.interaction import EPHEMERAL
 from adapters.discord.rest import Rejected, Rest
@@ -70,6 +70,10 @@ class Intake:
     def edit(self, payload: Payload, place: WherePlaced) -> None:
         """A MESSAGE_UPDATE: accept it after what came before in its channel."""
         self._begin("edit", lambda: self._take_in_turn(payload, place, to_edit))
+
+    def deletion(self, payload: Payload, place: WherePlaced) -> None:
+        """A MESSAGE_DELETE: accept it after what came before in its channel."""
+        self._begin("deletion", lambda: self._take_in_turn(payload, place, to_delete))
 
     def command(self, payload: Payload) -> None:
         """An INTERACTION_CREATE, of a command or a button: accept it and answer Discord in time."""

@@ -127,6 +127,10 @@ class Listening:
         if self._client is not None:
             self._intake.edit(payload, self._client.place)
 
+    def deletion(self, payload: Payload) -> None:
+        if self._client is not None:
+            self._intake.deletion(payload, self._client.place)
+
     def command(self, payload: Payload) -> None:
         self._intake.command(payload)
 

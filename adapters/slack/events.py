@@ -3,7 +3,8 @@
 For us is every direct message of a person, and in channels and group messages what mentions the bot or stands in a
 thread that the bot is part of. A message is its channel and ts: a mention arrives twice, as `message` and as
 `app_mention`, with two event ids, and both become the same event. Of edits, those in which a person changed the
-words are for us. Deletions, what Slack itself says, and whatever another app posts are not.
+words are for us, and each deletion of what a person wrote. What Slack itself says, and whatever another app posts
+is not.
 """
 
 import re
@@ -183,6 +184,33 @@ def edited(payload: Mapping[str, Any]) -> dict[str, Any] | None:
         "channel": payload["channel"],
         "channel_type": payload.get("channel_type"),
     }
+
+
+def to_delete(payload: Mapping[str, Any], me: Account) -> Event | None:
+    """The event of a message that was taken away, if `payload`, the inner event, tells of a person's.
+
+    Raises KeyError, TypeError or ValueError for an event that is not as Slack describes it.
+    """
+    if payload.get("type") != "message" or payload.get("subtype") != "message_deleted":
+        return None
+    before = payload["previous_message"]
+    if before.get("bot_id") or before.get("user") in {None, me.user}:
+        return None
+    message = msgspec.convert({**before, "type": "message", **_placed(payload)}, Message)
+    room = Address(message.channel, message.thread or None, message.ts).room(me)
+    return Event(
+        id=f"slack:{me.id}:{message.channel}:{message.ts}:delete",
+        kind="delete",
+        room=room,
+        conversation=Conversation.of(room, message.channel, message.thread),
+        speaker=Speaker(""),
+        target=message.ts,
+        server=me.team,
+    )
+
+
+def _placed(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {"channel": payload["channel"], "channel_type": payload.get("channel_type")}
 
 
 class _Named(msgspec.Struct, frozen=True):

@@ -14,7 +14,18 @@ from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
 from adapters.slack.attendance import Attendance
 from adapters.slack.client import FAILURES, error_of
-from adapters.slack.events import Account, Address, Message, addressed, edited, read, to_edit, to_event, to_press
+from adapters.slack.events import (
+    Account,
+    Address,
+    Message,
+    addressed,
+    edited,
+    read,
+    to_delete,
+    to_edit,
+    to_event,
+    to_press,
+)
 from adapters.slack.lanes import Lanes
 from adapters.slack.names import Names
 from adapters.slack.readable import mentioned
@@ -53,9 +64,12 @@ class Intake:
         Raises `NotTaken` when the store does not take it in time.
         """
         try:
+            if (deletion := to_delete(payload, self.me)) is not None:
+                await self._take_at_once(deletion)
+                return
             now = edited(payload)
             message = read(payload if now is None else now)
-        except (AttributeError, LookupError, msgspec.ValidationError, ValueError) as exc:
+        except (AttributeError, LookupError, msgspec.ValidationError, TypeError, ValueError) as exc:
             log.warning("an event that cannot be read is left out: %s", type(exc).__name__)
             return
         if message is None or message.user == self.me.user:
@@ -84,13 +98,15 @@ class Intake:
         except (msgspec.ValidationError, ValueError) as exc:
             log.warning("an interaction that cannot be read is left out: %s", type(exc).__name__)
             return
-        if event is None:
-            return
+        if event is not None:
+            await self._take_at_once(event)
+
+    async def _take_at_once(self, event: Event) -> None:
         try:
-            async with asyncio.timeout(TAKEN_WITHIN), self._lanes.enter(event.conversation.place):
+            async with asyncio.timeout(TAKEN_WITHIN):
                 await patiently(lambda: self._accept(event))
         except TimeoutError:
-            log.warning("a button was not taken in time: %s", event.id)
+            log.warning("not taken in time: %s", event.id)
             raise NotTaken from None
 
     async def _event(self, message: Message, payload: Mapping[str, Any]) -> Event | None:

@@ -10,12 +10,12 @@ and space, and could be incomplete; this is asked for rarely, and then must be c
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import StoreUnavailable
 from core.store.aside import Aside
 from core.store.client import Client
-from core.store.inbox import StoreInbox
+from core.store.inbox import STOPS, StoreInbox
 from core.store.keys import conversation_id
 from core.store.records import Unreadable, forgotten, is_forgotten
 from core.store.walk import PAGE, Seen, Walk, Words, batches, unseen
@@ -41,6 +41,35 @@ class Person:
     def events_in(self, turns: Iterable[Turn | None]) -> set[str]:
         """The events that these turns of theirs came from."""
         return {turn.event for turn in turns if turn is not None and self.wrote(turn)}
+
+    def without_votes(self, turn: Turn) -> Turn:
+        """The turn without their votes for it, and for its versions."""
+        versions = tuple(replace(each, votes=self._others(each.votes)) for each in turn.versions)
+        return replace(turn, votes=self._others(turn.votes), versions=versions)
+
+    def _others(self, votes: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+        return tuple(vote for vote in votes if vote[0] != self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a person, by the platform's id, within its conversation."""
+
+    id: str
+
+    def said(self, event: Event) -> bool:
+        return event.message == self.id or (event.kind == "edit" and event.target == self.id)
+
+    def wrote(self, turn: Turn) -> bool:
+        return turn.role == "user" and self.id in turn.messages
+
+    def events_in(self, turns: Iterable[Turn | None]) -> set[str]:
+        """The event that it was."""
+        return {turn.event for turn in turns if turn is not None and self.wrote(turn)}
+
+    def without_votes(self, turn: Turn) -> Turn:
+        """A message casts none."""
+        return turn
 
 
 class Forget:
@@ -105,6 +134,16 @@ class Forget:
         await self._forget_beside(lambda _place: False, person.said, person.id)
         return len(found)
 
+    async def message(self, conversation: Conversation, message: str) -> int:
+        """What a person said in a message, and what was replied to it; an answer under way ends."""
+        meant = Message(message)
+        [words] = await self._walk.words([conversation])
+        expelled = await self._expel_all(conversation, words, meant)
+        if expelled:
+            name, channel = conversation_id(conversation), self._keys.channel(STOPS)
+            await self._client.read(lambda redis: redis.execute_command("PUBLISH", channel, name))
+        return int(await self._blank(conversation, words.turns, meant) or expelled)
+
     async def _places(self, is_meant: Callable[[str], bool], matches: Callable[[Event], bool], named: str) -> int:
         gone: set[str] = set()
         async for conversations in self._walk.conversations(["c", "q", "t"]):
@@ -135,7 +174,7 @@ class Forget:
         keys += [self._keys.ready(conversation), self._keys.unreadable(conversation)]
         return bool(await self._client.run("forget", keys, conversation_id(conversation), commit=True))
 
-    async def _expel_all(self, conversation: Conversation, words: Words, person: Person) -> bool:
+    async def _expel_all(self, conversation: Conversation, words: Words, person: Person | Message) -> bool:
         """Whether an event of theirs waited or was being answered, which is gone now."""
         for tries in range(_TRIES):
             waiting = (*words.mailbox, words.reply.get(b"event", b""))
@@ -151,7 +190,7 @@ class Forget:
         keys.append(self._keys.ready(conversation))
         await self._client.run("expel", keys, conversation_id(conversation), *events, commit=True)
 
-    async def _blank(self, conversation: Conversation, turns: Sequence[bytes], person: Person) -> bool:
+    async def _blank(self, conversation: Conversation, turns: Sequence[bytes], person: Person | Message) -> bool:
         """Whether there was a turn of theirs, which is gone now."""
         for _ in range(_TRIES):
             meant = await self._turns_of(person, conversation, turns)
@@ -183,9 +222,10 @@ class Forget:
         await self._client.run("expire", keys, first, count, commit=True)
 
     async def _turns_of(
-        self, person: Person, conversation: Conversation, page: Sequence[bytes]
+        self, person: Person | Message, conversation: Conversation, page: Sequence[bytes]
     ) -> list[tuple[int, bytes, bytes]]:
-        """For each turn of theirs, or to them, its index, its record and the empty one to put there."""
+        """For each turn of theirs, or to them, its index, its record and the empty one to put there; and for each
+        that they voted for, one without the vote."""
         meant: list[tuple[int, bytes, bytes]] = []
         events: set[str] = set()
         start, first = 0, 1
@@ -196,11 +236,13 @@ class Forget:
             for i, (turn, record) in enumerate(zip(turns, page, strict=True), start):
                 if turn.event in events if turn else person.id.encode() in record:
                     meant.append((i, record, self._records.encode(forgotten(first + i, turn))))
+                elif turn and (rest := person.without_votes(turn)) != turn:
+                    meant.append((i, record, self._records.encode(rest)))
             start += len(page)
             page = await self._walk.turns(conversation, start) if len(page) == PAGE else ()
         return meant
 
-    def _is_of(self, person: Person, record: bytes) -> bool:
+    def _is_of(self, person: Person | Message, record: bytes) -> bool:
         try:
             return person.said(self._records.decode(Event, record))
         except Unreadable:

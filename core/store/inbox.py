@@ -1,8 +1,8 @@
 """What adapters are given: a durable way in, and a view of what is being answered. Knows no platform.
 
-What changes a conversation goes through its mailbox and keeps its order; start, help and votes go to the control
-stream; a stop marks the event that it means, in the same step. `accept` is a commit point: on disk when it
-returns.
+What changes a conversation goes through its mailbox and keeps its order; start, help, votes and deletions go to
+the control stream; a stop marks the event that it means, in the same step. `accept` is a commit point: on disk
+when it returns.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class StoreInbox:
         match event.kind:
             case "stop":
                 answer = await self._stop(event, seen, token)
-            case "start" | "help" | "vote":
+            case "start" | "help" | "vote" | "delete":
                 stream = self._keys.queue("ctl", event.room.platform, event.conversation)
                 answer = await self._client.run(
                     "control",

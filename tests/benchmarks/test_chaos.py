@@ -113,6 +113,6 @@ async def test_small_storm_is_endured_and_written_down(tmp_path: Path) -> None:
     outcome = await endure(ours.NAME, ours.programs, plan, tmp_path, patience=40.0, unchanged=1.0)
     assert outcome.verdict == Verdict(24, doubled=outcome.verdict.excused, excused=outcome.verdict.excused)
     text = report.write(tmp_path / "results", plan, [outcome])
-    assert text == (tmp_path / "results" / "chaos.md").read_text()
+    assert text == (tmp_path / "results" / "chaos-storm-5.md").read_text()
     assert "| Trialogue | all | 24 | 0 |" in text
-    assert json.loads((tmp_path / "results" / "chaos.json").read_text())["seed"] == 5
+    assert json.loads((tmp_path / "results" / "chaos-storm-5.json").read_text())["seed"] == 5

@@ -84,6 +84,9 @@ class DiscordRig:
     async def until_told(self, sentence: str, *, person: str = "ann") -> None:
         await self.fake.until(lambda: sentence in self.fake.whispered(person))
 
+    async def delete(self, message_id: str) -> None:
+        self.fake.delete(message_id)
+
     async def edit(self, message_id: str, text: str) -> None:
         self.fake.edit(message_id, text)
 

@@ -86,3 +86,9 @@ class Rig(DirectRig, Protocol):
     async def edit(self, message_id: str, text: str) -> None:
         """The person changes what they wrote."""
         ...
+
+
+class DeletingRig(Rig, Protocol):
+    """A platform that tells bots of messages that were taken away."""
+
+    async def delete(self, message_id: str) -> None: ...

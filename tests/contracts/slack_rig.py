@@ -84,6 +84,9 @@ class SlackRig:
             lambda: any(each["user"] == user and each["text"] == sentence for each in self.fake.ephemeral)
         )
 
+    async def delete(self, message_id: str) -> None:
+        await self.fake.deleted(message_id)
+
     async def edit(self, message_id: str, text: str) -> None:
         await self.fake.edited(message_id, text)
 

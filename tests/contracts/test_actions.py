@@ -14,7 +14,7 @@ from core.store.forget import Forget
 from core.store.store import Store
 from core.turns import Turn
 from tests.contracts.discord_rig import DiscordRig
-from tests.contracts.rig import Rig
+from tests.contracts.rig import DeletingRig, Rig
 from tests.contracts.slack_rig import SlackRig
 from tests.contracts.telegram_rig import TelegramRig
 from tests.running import running
@@ -43,6 +43,13 @@ class Counting(ScriptedEngine):
 
 @pytest.fixture(params=[DiscordRig, SlackRig, TelegramRig], ids=lambda rig: rig.__name__)
 async def rig(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Rig]:
+    async with request.param(store) as rig:
+        yield rig
+
+
+@pytest.fixture(params=[DiscordRig, SlackRig], ids=lambda rig: rig.__name__)
+async def deleting(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[DeletingRig]:
+    """Telegram tells no bot what was taken away."""
     async with request.param(store) as rig:
         yield rig
 
@@ -182,3 +189,27 @@ async def test_edit_of_an_older_message_changes_no_answer(rig: Rig, store: Store
         await rig.edit(first, "uno")
         await rig.direct("three")
         await shows(rig, said("one", 1), said("two", 2), said("three", 3))
+
+
+async def test_deleted_message_is_forgotten_with_its_answer(deleting: DeletingRig, store: Store) -> None:
+    async with running(deleting.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        message = await deleting.direct("my secret")
+        await shows(deleting, said("my secret", 1))
+        await deleting.direct("more")
+        await shows(deleting, said("my secret", 1), said("more", 2))
+        await deleting.delete(message)
+        async with asyncio.timeout(20):
+            # The store tells nobody of what is forgotten.
+            while len(await remembered(store)) > 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    assert [turn.text for turn in await remembered(store)] == ["more", said("more", 2)]
+
+
+async def test_deleted_message_ends_the_answer_that_is_written_to_it(deleting: DeletingRig, store: Store) -> None:
+    async with running(deleting.adapter, store=store, engine=ScriptedEngine(delay=0.1), dialogue=WITH_BUTTONS):
+        message = await deleting.direct("word " * 500)
+        await deleting.until_replies(lambda texts: "word" in " ".join(texts), person="ann")
+        await deleting.delete(message)
+        await deleting.direct("next")
+        await deleting.until_replies(lambda texts: texts[-1:] == ["You said: next"], person="ann")
+    assert [turn.text for turn in await remembered(store)] == ["next", "You said: next"]

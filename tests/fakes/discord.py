@@ -201,7 +201,12 @@ class FakeDiscord:
 
     def delete(self, message: str) -> None:
         for room in self.world.rooms.values():
-            room.messages = [one for one in room.messages if one.id != message]
+            if room.find(message) is not None:
+                room.messages = [one for one in room.messages if one.id != message]
+                gone: Json = {"id": message, "channel_id": room.id}
+                if room.kind != DIRECT:
+                    gone["guild_id"] = self.world.guild
+                self.gateway.say("MESSAGE_DELETE", gone, room)
         self.world.wake()
 
     def remove_bot(self, room: str) -> None:

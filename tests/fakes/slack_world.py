@@ -110,7 +110,10 @@ class World:
     async def deleted(self, ts: str) -> None:
         """The message is taken away."""
         place = next(p for p in self.places.values() if ts in p.messages)
-        del place.messages[ts]
+        before, now = place.messages.pop(ts), self.now()
+        gone = {"type": "message", "subtype": "message_deleted", "hidden": True, "deleted_ts": ts, "ts": now}
+        more = {"channel": place.id, "channel_type": place.kind, "previous_message": before, "event_ts": now}
+        self.push(self.wrapped({**gone, **more}))
         await self.notify()
 
     async def remove_bot(self, room: str) -> None:
