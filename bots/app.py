@@ -8,7 +8,7 @@ cancelled together. A bot's connection that must be alone is held by a lease; ot
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +16,14 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from adapters import Adapter
+from bots.http.api.access import Access
+from bots.http.api.routes import routes as api_routes
 from bots.http.server import serve
 from core.answer import Deliver
 from core.dialogue import Dialogue, DialogueSettings
 from core.engine.engine import Engine
 from core.errors import Refused
+from core.store.api_keys import ApiKeys
 from core.store.leases import Leases
 from core.store.store import Store
 from core.worker import Worker, WorkerSettings
@@ -37,8 +40,9 @@ class Plan:
     """What to run. Without an `engine` nothing is answered here, without `listen` nothing is heard.
 
     `alone` names the platforms to which a bot may have one connection only. `address` is where the HTTP server
-    listens; `None`: nothing is served. At a SIGTERM replies that nobody else can go on with have `drain_seconds`
-    to end by themselves.
+    listens; `None`: nothing is served. `names` are host names under which it is asked. `personas` are texts by
+    the names that programs give for a model. At a SIGTERM replies that nobody else can go on with have
+    `drain_seconds` to end by themselves.
     """
 
     engine: Engine | None
@@ -48,6 +52,8 @@ class Plan:
     dialogue: DialogueSettings = field(default_factory=DialogueSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     address: tuple[str, int] | None = None
+    names: Collection[str] = ()
+    personas: Mapping[str, str] = field(default_factory=dict)
     drain_seconds: float = 20.0
 
 
@@ -102,7 +108,7 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
     def ready(url: str) -> None:
         bot.url = url
         bot.started("http")
-        report(f"page and API: {url}" if plan.listen else f"health: {url}/healthz")
+        report(f"{_served(plan)}: {url}")
 
     async with asyncio.TaskGroup() as group:
         tasks = []
@@ -114,7 +120,7 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
             life = _Life(adapter, store, plan, bot, deliver, report)
             tasks.append(group.create_task(life.run(), name=adapter.platform))
         if plan.address is not None:
-            routes = _routes(plan.adapters) if plan.listen else []
+            routes = _routes(store, plan)
             tasks.append(group.create_task(serve(routes, *plan.address, ready=ready), name="http"))
         try:
             yield bot
@@ -206,8 +212,20 @@ async def _entered(adapter: Any) -> AsyncIterator[None]:
         yield
 
 
-def _routes(adapters: Sequence[Adapter]) -> list[BaseRoute]:
-    return [route for adapter in adapters for route in getattr(adapter, "routes", ())]
+def _routes(store: Store, plan: Plan) -> list[BaseRoute]:
+    """Programs are answered where the model is, and people are heard where we listen."""
+    routes: list[BaseRoute] = []
+    if plan.engine is not None:
+        access = Access(ApiKeys(store.client), plan.names)
+        routes += api_routes(plan.engine, access, personas=plan.personas, params=plan.dialogue.params)
+    if plan.listen:
+        routes += [route for adapter in plan.adapters for route in getattr(adapter, "routes", ())]
+    return routes
+
+
+def _served(plan: Plan) -> str:
+    served = {"page": plan.listen, "API": plan.engine is not None}
+    return " and ".join(name for name, here in served.items() if here)
 
 
 async def run_until_signal(store: Store, plan: Plan, report: Report) -> Bot:

@@ -149,6 +149,8 @@ async def _serve(settings: Settings, platforms: tuple[str, ...], role: Role) -> 
             alone=build.alone(settings),
             dialogue=build.dialogue(settings),
             address=_address(settings, platforms, role),
+            names=settings.http.names,
+            personas=settings.personas,
             drain_seconds=settings.drain_seconds,
         )
         bot = await run_until_signal(store, plan, lambda line: console.print(line, markup=False))
@@ -157,11 +159,9 @@ async def _serve(settings: Settings, platforms: tuple[str, ...], role: Role) -> 
 
 
 def _address(settings: Settings, platforms: tuple[str, ...], role: Role) -> tuple[str, int] | None:
-    """Where to serve. A worker has only its health to serve, and does so if it is told where."""
+    """Where to serve. Who needs it for no platform serves the API, if it is told where."""
     http = settings.http
-    if not role.listens:
-        return None if http.port is None else (http.host, http.port)
-    if {"web", "telegram", "slack"}.isdisjoint(platforms):
+    if http.port is None and (not role.listens or {"web", "telegram", "slack"}.isdisjoint(platforms)):
         return None
     return http.host, PORT if http.port is None else http.port
 

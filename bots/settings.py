@@ -75,6 +75,15 @@ Token = Annotated[SecretStr, AfterValidator(_token)]
 NoSecret = SecretStr("")
 
 
+def _persona_name(name: str) -> str:
+    if name == "default":
+        raise ValueError("`default` always names the configured model; set persona for its text")
+    return name
+
+
+PersonaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_persona_name)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 
@@ -182,6 +191,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: user_data_path("trialogue"))
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = Field(20.0, ge=0, le=3600)
+    personas: dict[PersonaName, str] = {}
     discord: Discord = Discord()
     telegram: Telegram = Telegram()
     slack: Slack = Slack()

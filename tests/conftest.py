@@ -47,3 +47,10 @@ async def store(store_settings: StoreSettings) -> AsyncIterator[Store]:
     """A store with nothing in it."""
     async with open_store(store_settings) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the bundled model is converted to, once for all tests: whichever process comes second waits for it."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "models"

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A client reads the refusal only after it has sent all, and a connection closed before that looks broken to it:
@@ -55,8 +55,14 @@ class BodyLimit:
         if too_large:
             if not ended:
                 await self._discard(receive)
-            text = f"The body may have {self._max_bytes} bytes.\n"
-            await PlainTextResponse(text, 413, {"connection": "close"})(scope, receive, send)
+            # In the form in which the API tells its errors.
+            problem = {
+                "message": f"The body may have {self._max_bytes} bytes.",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": None,
+            }
+            await JSONResponse({"error": problem}, 413, {"connection": "close"})(scope, receive, send)
 
     async def _discard(self, receive: Receive) -> None:
         left = self._max_bytes * _DISCARD_TIMES
