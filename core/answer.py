@@ -9,7 +9,7 @@ from typing import Literal
 from core import controls, notices
 from core.dialogue import Dialogue
 from core.errors import CoreError, Overloaded, PromptTooLong, Refused
-from core.prompt import Prompt
+from core.prompt import Prompt, preface
 from core.question import NotPossible, Question, needs_the_model, newest, question, turned
 from core.reply import LeasedReply
 from core.store.claim import Claim
@@ -190,7 +190,11 @@ class Answer:
         shown = self._reply.shown_text if self._dialogue.continues else ""
         draft = _Written(shown if shown.startswith(asks.so_far) else asks.so_far)
         try:
-            prompt = self._prompt(asks)
+            try:
+                prompt = self._prompt(asks)
+            except PromptTooLong:  # rather without what the message refers to than not at all
+                asks = replace(asks, asked=replace(asks.asked, quotes=()))
+                prompt = self._prompt(asks)
             try:
                 cut = await self._generate(asks, prompt, draft)
             except PromptTooLong:  # by a server's own count; nothing was written yet
@@ -215,11 +219,17 @@ class Answer:
         self.fold_up_to = self._dialogue.due(window, claim.summaries, used=prompt.tokens + answered.count)
 
     def _prompt(self, asks: Question, within: int | None = None) -> Prompt:
-        claim, text, window = self.claim, asks.asked.text, asks.window
+        claim, text, window, before = self.claim, asks.asked.text, asks.window, preface(asks.asked)
         if asks.before is not None and asks.so_far and not self._dialogue.continues:
-            text, window = _GO_ON, [*window, asks.asked, asks.before]
+            text, window, before = _GO_ON, [*window, asks.asked, asks.before], ""
         return self._dialogue.prompt(
-            claim.event, window, persona=claim.persona, text=text, summaries=claim.summaries, within=within
+            claim.event,
+            window,
+            persona=claim.persona,
+            text=text,
+            preface=before,
+            summaries=claim.summaries,
+            within=within,
         )
 
     async def _generate(self, asks: Question, prompt: Prompt, draft: "_Written") -> Cut:

@@ -62,15 +62,17 @@ class Dialogue:
         *,
         persona: str | None,
         text: str | None = None,
+        preface: str = "",
         summaries: Summaries = NO_SUMMARIES,
         within: int | None = None,
     ) -> Prompt:
-        """What the engine is asked to answer `text` (`None`: that of the event) to whoever made `event`, in at
-        most `within` tokens where that is given. Raises `PromptTooLong`."""
+        """What the engine is asked to answer `text` (`None`: that of the event), with `preface` before it, to
+        whoever made `event`, in at most `within` tokens where that is given. Raises `PromptTooLong`."""
         now = f"It is {datetime.now(UTC):%A, %d %B %Y, %H:%M} UTC." if self._settings.tell_time else ""
         prompt = build(
             window,
             event.text if text is None else text,
+            preface=preface,
             persona=self._settings.persona if persona is None else persona,
             summaries=summaries if self._settings.summaries else NO_SUMMARIES,
             now=now,

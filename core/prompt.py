@@ -15,9 +15,10 @@ from functools import partial
 from core.engine.engine import NOBODY, Caller, Message
 from core.errors import PromptTooLong
 from core.summary import AFTER_A_JUMP, NO_SUMMARIES, Count, Summaries
-from core.turns import Turn
+from core.turns import Quote, Turn
 
 _WITHOUT_A_GAP = 0.75  # of the budget: the most that a prompt takes after a jump, so that no turn is left out
+_LONGEST_QUOTE = 2000  # characters of one message that is referred to
 _SILENCE = "…"  # an answer stopped before its first word: chat templates demand that roles take turns
 
 
@@ -38,22 +39,25 @@ def build(
     window: Sequence[Turn],
     text: str,
     *,
+    preface: str = "",
     persona: str,
     summaries: Summaries = NO_SUMMARIES,
     now: str = "",
     count: Count,
     budget: int,
 ) -> Prompt:
-    """The prompt for `text` after the turns of `window`, at most `budget` tokens by `count`.
+    """The prompt for `text`, with `preface` before it, after the turns of `window`, at most `budget` tokens by
+    `count`.
 
     A summary for which there is no room beside `text` is left out. Raises `PromptTooLong` when `text` does not fit
     even alone.
     """
+    asked = Message("user", f"{text}\n\n({now})" if now else text, preface=preface)
     shown, newest = summaries.shown, summaries.newest
     window = [turn for turn in window if turn.number > shown.upto]
 
     def attempt(first: int, summary: str, *, jumped: bool = False) -> Prompt:
-        messages = _messages(window[first:], text, persona=persona, summary=summary, now=now)
+        messages = _messages(window[first:], asked, persona=persona, summary=summary)
         start = window[first].number if first < len(window) else None
         return Prompt(messages, start, count(messages), jumped=jumped)
 
@@ -91,12 +95,25 @@ def _starts(window: Sequence[Turn]) -> list[int]:
     return [i for i, turn in enumerate(window) if turn.role == "user"] + [len(window)]
 
 
-def _messages(window: Sequence[Turn], text: str, *, persona: str, summary: str, now: str) -> tuple[Message, ...]:
+def _messages(window: Sequence[Turn], asked: Message, *, persona: str, summary: str) -> tuple[Message, ...]:
     head = "\n\n".join(filter(None, (persona, summary and f"Earlier in this conversation: {summary}")))
     system = (Message("system", head),) if head else ()
-    newest = Message("user", f"{text}\n\n({now})" if now else text)
-    return (*system, *map(_message, window), newest)
+    return (*system, *map(_message, window), asked)
 
 
 def _message(turn: Turn) -> Message:
-    return Message(turn.role, turn.text or _SILENCE, turn.token_ids, turn.tokenizer)
+    return Message(turn.role, turn.text or _SILENCE, turn.token_ids, turn.tokenizer, preface(turn))
+
+
+def preface(turn: Turn) -> str:
+    """What stands before a person's words: what they refer to, and where several people talk, who they are. It is
+    the same in each prompt."""
+    lines = [f"> {line}" for quote in turn.quotes for line in _quoted(quote).splitlines()]
+    quoted = "\n".join(lines) + "\n\n" if lines else ""
+    name = turn.speaker.name if turn.shared and turn.speaker is not None else ""
+    return quoted + (f"{name}: " if name else "")
+
+
+def _quoted(quote: Quote) -> str:
+    text = quote.text if len(quote.text) <= _LONGEST_QUOTE else f"{quote.text[:_LONGEST_QUOTE]}…"
+    return f"{quote.speaker.name}: {text}" if quote.speaker.name else text

@@ -59,6 +59,8 @@ def question(event: Event, window: Sequence[Turn], last: int) -> Question:
             speaker=event.speaker,
             event=event.id,
             at=event.at,
+            shared=event.shared,
+            quotes=event.quotes,
             messages=messages,
         )
         return Question(asked=asked, window=window)

@@ -73,6 +73,14 @@ class Speaker:
     name: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What somebody said, to which a message refers."""
+
+    speaker: Speaker
+    text: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that a person did, as an adapter understood it.
@@ -83,6 +91,10 @@ class Event:
     `target` that of another one, which it is about, `at` its time in seconds since the epoch. `files` names the
     kinds of what came with the text ("image", "voice", "file") that we do not read. `server` is the platform's id
     of what the room belongs to (a Discord server, a Slack workspace); empty where there is no such thing.
+
+    `shared`: several people talk in the room, so that it matters who does. `quotes` is what the message refers to
+    and the conversation may not have: the message that it replies to, or what was said in a thread before the bot
+    was called into it, oldest first.
     """
 
     id: str
@@ -96,6 +108,8 @@ class Event:
     files: tuple[str, ...] = ()
     at: float = 0.0
     server: str = ""
+    shared: bool = False
+    quotes: tuple[Quote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +132,9 @@ class Turn:
     are the tokens that a model made, both by the tokenizer with the fingerprint `tokenizer`. `cut` says why an
     answer ended early. `event` is the event that the turn came from or answers.
 
-    `messages` are the platform's ids of the messages in which it stands. `versions` are the other answers that
-    were made in this place, in their order, and `version` is how many of them came before this one. `votes` are
-    who liked it (1) and who did not (-1), by their ids.
+    `shared` and `quotes` are those of the event. `messages` are the platform's ids of the messages in which it
+    stands. `versions` are the other answers that were made in this place, in their order, and `version` is how
+    many of them came before this one. `votes` are who liked it (1) and who did not (-1), by their ids.
     """
 
     number: int
@@ -133,6 +147,8 @@ class Turn:
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     tokenizer: str = ""
     cut: Cut = ""
+    shared: bool = False
+    quotes: tuple[Quote, ...] = ()
     messages: tuple[str, ...] = ()
     versions: tuple[Version, ...] = ()
     version: int = 0

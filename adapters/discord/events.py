@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import discord  # noqa: TID251
 
-from core.turns import Action, Conversation, Event, Kind, Room, Speaker
+from core.turns import Action, Conversation, Event, Kind, Quote, Room, Speaker
 
 Payload = Mapping[str, Any]
 
@@ -87,7 +87,24 @@ def to_event(payload: Payload, me: str, place: Place) -> Event | None:
         files=files,
         at=discord.utils.snowflake_time(int(message)).timestamp(),
         server=str(payload.get("guild_id") or ""),
+        shared=not direct,
+        quotes=_replied_to(payload, me, place),
     )
+
+
+def quote(payload: Payload, me: str, place: Place) -> Quote | None:
+    """What a message says, for another one that refers to it; None if that is nothing."""
+    author = payload["author"]
+    text = _text(payload, me, place)
+    return Quote(Speaker(str(author["id"]), _name(author, payload.get("member"))), text) if text else None
+
+
+def _replied_to(payload: Payload, me: str, place: Place) -> tuple[Quote, ...]:
+    """Our own answers are remembered anyway."""
+    to = payload.get("referenced_message")
+    if to is None or str(to["author"]["id"]) == me or (found := quote(to, me, place)) is None:
+        return ()
+    return (found,)
 
 
 def to_edit(payload: Payload, me: str, place: Place) -> Event | None:

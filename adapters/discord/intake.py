@@ -9,17 +9,28 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from adapters.delivery import Limited, Unavailable
 from adapters.discord.apology import Apologies
-from adapters.discord.events import COMPONENT, Payload, Place, to_command, to_delete, to_edit, to_event, to_press
+from adapters.discord.events import (
+    COMPONENT,
+    Payload,
+    Place,
+    quote,
+    to_command,
+    to_delete,
+    to_edit,
+    to_event,
+    to_press,
+)
 from adapters.discord.gap import Gap
 from adapters.discord.interaction import EPHEMERAL
 from adapters.discord.rest import Rejected, Rest
 from adapters.discord.seen import Seen
 from adapters.discord.waiting import Waits
 from core.errors import Overloaded, Refused, StoreUnavailable
-from core.turns import Event, Inbox
+from core.turns import Event, Inbox, Quote
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +41,7 @@ STOPPING = "I stop the answer that I am writing here."
 UNKNOWN = "I do not know this command. `/help` tells which there are."
 
 _MOST_WAITING = 1000
+_HISTORY, _HISTORY_WITHIN = 20, 3.0  # messages of a thread that the bot is called into, and seconds to read them
 _STORE_PATIENCE = 60.0
 # A command must be answered within three seconds; two are the store's.
 # https://discord.com/developers/docs/interactions/receiving-and-responding
@@ -95,11 +107,31 @@ class Intake:
     async def take(self, payload: Payload, place: WherePlaced, read: Reads = to_event) -> None:
         """Accept the message, if it is for us; durable when this returns, or its writer was told."""
         try:
-            event = read(payload, self._me, await place(payload))
+            where = await place(payload)
+            event = read(payload, self._me, where)
+            if event is not None and read is to_event and where.thread and not where.ours:
+                # We are called into a thread that we know nothing of.
+                event = replace(event, quotes=await self._said_before(payload, where) or event.quotes)
             if event is not None:
                 await self._accept(event, str(payload["channel_id"]) if payload.get("guild_id") is None else None)
         except _UNREADABLE as exc:
             log.warning("a message that cannot be read is left out: %s", type(exc).__name__)
+
+    async def _said_before(self, payload: Payload, place: Place) -> tuple[Quote, ...]:
+        """What was said last in the thread, oldest first; nothing where it cannot be read in time."""
+        try:
+            async with asyncio.timeout(_HISTORY_WITHIN):
+                found = await self._rest.call(
+                    "GET",
+                    "/channels/{channel_id}/messages",
+                    query={"before": str(payload["id"]), "limit": _HISTORY},
+                    channel_id=str(payload["channel_id"]),
+                )
+        except (Limited, Refused, Rejected, TimeoutError, Unavailable) as exc:
+            log.info("what was said before in a thread is not read: %s", type(exc).__name__)
+            return ()
+        quotes = [quote(message, self._me, place) for message in reversed(found or ())]
+        return tuple(each for each in quotes if each is not None)
 
     async def _take_in_turn(self, payload: Payload, place: WherePlaced, read: Reads = to_event) -> None:
         try:

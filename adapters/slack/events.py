@@ -8,7 +8,7 @@ is not.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 from adapters.slack.buttons import pressed
 from adapters.slack.manifest import COMMAND
 from adapters.slack.readable import mentioned, readable, without
-from core.turns import Action, Conversation, Event, Kind, Room, Speaker
+from core.turns import Action, Conversation, Event, Kind, Quote, Room, Speaker
 
 COMMANDS_HELP = f"""\
 - `!help` shows this
@@ -133,10 +133,15 @@ def addressed(message: Message, me: Account) -> bool:
 
 
 def to_event(
-    payload: Mapping[str, Any], me: Account, names: Mapping[str, str] | None = None, *, taking_part: bool = False
+    payload: Mapping[str, Any],
+    me: Account,
+    names: Mapping[str, str] | None = None,
+    *,
+    taking_part: bool = False,
+    before: Sequence[Mapping[str, Any]] = (),
 ) -> Event | None:
     """The event in `payload`, the inner event. `names` leads from user ids to names; `taking_part`: the bot is
-    part of the thread that the message stands in.
+    part of the thread that the message stands in; `before` is what was said in it, where it is not.
 
     Raises `msgspec.ValidationError` and `ValueError` for an event that is not as Slack describes it.
     """
@@ -160,7 +165,17 @@ def to_event(
         files=tuple(file.kind for file in message.files or ()),
         at=float(message.ts),
         server=me.team,
+        shared=not message.direct,
+        quotes=tuple(_quoted(before, me, names)) if kind == "message" else (),
     )
+
+
+def _quoted(messages: Sequence[Mapping[str, Any]], me: Account, names: Mapping[str, str]) -> Iterator[Quote]:
+    for message in messages:
+        user, text = str(message.get("user") or ""), str(message.get("text") or "")
+        name = names.get(user, "") or str(message.get("username") or "")
+        if said := readable(without(text, me.user), names):
+            yield Quote(Speaker(user, name), said)
 
 
 def to_edit(payload: Mapping[str, Any], event: Event) -> Event:

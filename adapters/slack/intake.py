@@ -26,6 +26,7 @@ from adapters.slack.events import (
     to_event,
     to_press,
 )
+from adapters.slack.history import Messages, read_page
 from adapters.slack.lanes import Lanes
 from adapters.slack.names import Names
 from adapters.slack.readable import mentioned
@@ -40,6 +41,8 @@ TAKEN_WITHIN = 2.5
 """Seconds that an event or a command may take to be ours, so that Slack hears of it within three."""
 
 _SAID_WITHIN = 1.0
+_RECENT = 24 * 3600.0
+_HISTORY, _HISTORY_WITHIN = 20, 1.0  # messages of a thread that the bot is called into, and seconds to read them
 
 
 class NotTaken(Exception):
@@ -110,16 +113,31 @@ class Intake:
             raise NotTaken from None
 
     async def _event(self, message: Message, payload: Mapping[str, Any]) -> Event | None:
-        taking_part = False
+        taking_part, before = False, []
         if not message.direct:
             taking_part = bool(message.thread_ts) and await self._threads.joined(message.channel, message.thread)
             if not (taking_part or addressed(message, self.me)):
                 return None
+            if message.thread_ts and not taking_part:
+                before = await self._said_before(message)
             await self._threads.join(message.channel, message.thread)
         self._attendance.note(message)
-        people = mentioned(message.text or "") - {self.me.user}
-        names = await self._names.of([message.user or "", *sorted(people)])
-        return to_event(payload, self.me, names, taking_part=taking_part)
+        people = mentioned(message.text or "") - {self.me.user} | {str(one.get("user") or "") for one in before}
+        names = await self._names.of([message.user or "", *sorted(filter(None, people))])
+        return to_event(payload, self.me, names, taking_part=taking_part, before=before)
+
+    async def _said_before(self, message: Message) -> Messages:
+        """What was said last, within a day, in a thread that the bot is called into, oldest first. Nothing where
+        it cannot be read in time."""
+        oldest = f"{float(message.ts) - _RECENT:.6f}"
+        try:
+            async with asyncio.timeout(_HISTORY_WITHIN):
+                found, _ = await read_page(self._client, message.channel, message.thread_ts, oldest=oldest)
+        except (TimeoutError, *FAILURES) as exc:
+            log.info("what was said before in a thread is not read: %s", error_of(exc) or type(exc).__name__)
+            return []
+        earlier = [one for one in found if str(one.get("ts", "")) < message.ts]
+        return earlier[-_HISTORY:]
 
     async def _accept(self, event: Event) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import get_args
 
 from telegram import CallbackQuery, Chat, Message, MessageEntity, Update, User  # noqa: TID251
 
-from core.turns import Action, Conversation, Event, Kind, Room, Speaker
+from core.turns import Action, Conversation, Event, Kind, Quote, Room, Speaker
 
 COMMANDS: dict[str, Kind] = {
     "start": "start",
@@ -109,6 +109,8 @@ def to_event(update: Update, me: User, *, place: int | None = None) -> Event | N
         message=message_id(message.chat.id, message.message_id),
         files=files,
         at=message.date.timestamp(),
+        shared=group,
+        quotes=_quotes(message, me) if kind == "message" else (),
     )
 
 
@@ -229,6 +231,19 @@ def _replies_to(message: Message, me: User) -> bool:
     to = message.reply_to_message
     # Each message of a topic replies to the one that opened it, and the bot may have done that.
     return to is not None and not to.forum_topic_created and to.from_user is not None and to.from_user.id == me.id
+
+
+def _quotes(message: Message, me: User) -> tuple[Quote, ...]:
+    """What the message replies to, or the part of it that was marked. Our own answers are remembered anyway; of
+    them only a marked part says something."""
+    to, marked = message.reply_to_message, message.quote
+    if to is None:
+        return (Quote(Speaker(""), marked.text),) if marked is not None else ()  # of another chat
+    text = marked.text if marked is not None else to.text or to.caption or ""
+    ours = to.from_user is not None and to.from_user.id == me.id
+    if not text or (ours and marked is None):
+        return ()
+    return (Quote(_speaker(to) or Speaker(str(me.id) if ours else "", me.first_name if ours else ""), text),)
 
 
 def _entities(message: Message) -> Iterator[tuple[MessageEntity, str]]:

@@ -127,7 +127,7 @@ class ChatTokenizer:
         try:
             return len(self.encode(messages))
         except EngineError:
-            return sum(len(self._ids(f"{message.role}\n{message.text}")) + 4 for message in messages)
+            return sum(len(self._ids(f"{message.role}\n{message.whole}")) + 4 for message in messages)
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         """Plain text by itself, without a template."""
@@ -178,7 +178,7 @@ class ChatTokenizer:
                 content = self._mark("ids", str(len(stored)))
                 stored.append(message.token_ids)
             else:
-                content = self._name.sub(self._escape, message.text)
+                content = self._name.sub(self._escape, message.whole)
             chat.append({"role": message.role, "content": content})
         continues = bool(messages) and messages[-1].role == "assistant" and not whole
         if continues:
@@ -282,6 +282,6 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
     rest = [message for message in messages if message.role != "system"]
     for i, message in enumerate(rest):
         if system and message.role == "user":
-            rest[i] = Message("user", f"{system}\n\n{message.text}")
+            rest[i] = Message("user", f"{system}\n\n{message.whole}")
             break
     return rest

@@ -31,14 +31,21 @@ class Message:
 
     `token_ids` are the tokens that a model once made for `text`, by the tokenizer with the fingerprint
     `tokenizer`: an engine with the same fingerprint splices them in, so that the prompt's prefix is the same.
-    `plain` is no message of a chat but a text to be gone on with as it stands, without a chat template; it is the
-    only one of its prompt.
+    `preface` stands before the text for a model to read: who speaks, and what they refer to. `plain` is no message
+    of a chat but a text to be gone on with as it stands, without a chat template; it is the only one of its
+    prompt.
     """
 
     role: Literal["system", "user", "assistant", "plain"]
     text: str = field(repr=False)
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     tokenizer: str = ""
+    preface: str = field(default="", repr=False)
+
+    @property
+    def whole(self) -> str:
+        """The text with its preface."""
+        return self.preface + self.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ class LocalEngine:
         """Exact, and cheap for messages that were counted before. Text far beyond the context is only bounded:
         it is refused anyway, and must not hold up the event loop while it is encoded."""
         if self._is_far_too_long(messages):
-            return sum(len(message.text.encode()) for message in messages)
+            return sum(len(message.whole.encode()) for message in messages)
         return self._chat.count(messages)
 
     @asynccontextmanager
@@ -157,7 +157,7 @@ class LocalEngine:
         return prompt
 
     def _is_far_too_long(self, messages: Row[Message]) -> bool:
-        return sum(len(message.text) for message in messages) > self.context * _MOST_CHARACTERS
+        return sum(len(message.whole) for message in messages) > self.context * _MOST_CHARACTERS
 
     def _request(
         self, prompt: tuple[int, ...], params: Params, caller: Caller, stops: tuple[str, ...]

@@ -86,7 +86,7 @@ class RemoteEngine:
 
     def count(self, messages: Sequence[Message]) -> int:
         """An upper bound: no tokenizer makes more tokens of a text than it has bytes."""
-        text = sum(len(message.text.encode()) for message in messages)
+        text = sum(len(message.whole.encode()) for message in messages)
         return int(text / self._settings.bytes_per_token) + _AROUND_A_MESSAGE * len(messages) + _AROUND_A_CHAT
 
     @asynccontextmanager
@@ -229,7 +229,7 @@ def _as_openai(message: Message) -> ChatCompletionMessageParam:
         case "system":
             return {"role": "system", "content": message.text}
         case "user":
-            return {"role": "user", "content": message.text}
+            return {"role": "user", "content": message.whole}
         case "assistant":
             return {"role": "assistant", "content": message.text}
         case "plain":

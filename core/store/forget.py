@@ -42,10 +42,11 @@ class Person:
         """The events that these turns of theirs came from."""
         return {turn.event for turn in turns if turn is not None and self.wrote(turn)}
 
-    def without_votes(self, turn: Turn) -> Turn:
-        """The turn without their votes for it, and for its versions."""
+    def taken_from(self, turn: Turn) -> Turn:
+        """Another one's turn without their words in it, and without their votes for it and for its versions."""
         versions = tuple(replace(each, votes=self._others(each.votes)) for each in turn.versions)
-        return replace(turn, votes=self._others(turn.votes), versions=versions)
+        quotes = tuple(quote for quote in turn.quotes if quote.speaker.id != self.id)
+        return replace(turn, votes=self._others(turn.votes), versions=versions, quotes=quotes)
 
     def _others(self, votes: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
         return tuple(vote for vote in votes if vote[0] != self.id)
@@ -67,8 +68,8 @@ class Message:
         """The event that it was."""
         return {turn.event for turn in turns if turn is not None and self.wrote(turn)}
 
-    def without_votes(self, turn: Turn) -> Turn:
-        """A message casts none."""
+    def taken_from(self, turn: Turn) -> Turn:
+        """Another turn, which stays as it is."""
         return turn
 
 
@@ -224,8 +225,8 @@ class Forget:
     async def _turns_of(
         self, person: Person | Message, conversation: Conversation, page: Sequence[bytes]
     ) -> list[tuple[int, bytes, bytes]]:
-        """For each turn of theirs, or to them, its index, its record and the empty one to put there; and for each
-        that they voted for, one without the vote."""
+        """For each turn of theirs, or to them, its index, its record and the empty one to put there; and for
+        each of others that has something of theirs, one without it."""
         meant: list[tuple[int, bytes, bytes]] = []
         events: set[str] = set()
         start, first = 0, 1
@@ -236,7 +237,7 @@ class Forget:
             for i, (turn, record) in enumerate(zip(turns, page, strict=True), start):
                 if turn.event in events if turn else person.id.encode() in record:
                     meant.append((i, record, self._records.encode(forgotten(first + i, turn))))
-                elif turn and (rest := person.without_votes(turn)) != turn:
+                elif turn and (rest := person.taken_from(turn)) != turn:
                     meant.append((i, record, self._records.encode(rest)))
             start += len(page)
             page = await self._walk.turns(conversation, start) if len(page) == PAGE else ()

@@ -44,6 +44,9 @@ class DiscordRig:
         await self.fake.until_connected()
         return self.fake.say(text, person=person, room=room, mention=True)
 
+    async def about(self, text: str, to: str, *, person: str = "ann", room: str = "general") -> str:
+        return self.fake.say(text, person=person, room=room, mention=True, reply_to=to)
+
     async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
         await self.fake.until_connected()
         return self.fake.say(text, person=person, room=room)

@@ -61,6 +61,10 @@ class Rig(DirectRig, Protocol):
         """A message in a room that is not meant for the bot."""
         ...
 
+    async def about(self, text: str, to: str, *, person: str = "ann", room: str = "general") -> str:
+        """A message that mentions the bot and refers to `to`: as a reply, or in the thread under it."""
+        ...
+
     async def own_echo(self) -> None:
         """The platform delivers a message of the bot itself, and one of another bot."""
         ...

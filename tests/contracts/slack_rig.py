@@ -43,6 +43,9 @@ class SlackRig:
     async def addressed(self, text: str, *, person: str = "ann", room: str = "general") -> str:
         return await self.fake.say(f"@trialogue {text}", person=person, room=room)
 
+    async def about(self, text: str, to: str, *, person: str = "ann", room: str = "general") -> str:
+        return await self.fake.say(f"@trialogue {text}", person=person, room=room, thread=to)
+
     async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
         return await self.fake.say(text, person=person, room=room)
 

@@ -38,6 +38,9 @@ class TelegramRig:
     async def addressed(self, text: str, *, person: str = "ann", room: str = "general") -> str:
         return await self.fake.say(f"@{self.fake.me['username']} {text}", person=person, room=room)
 
+    async def about(self, text: str, to: str, *, person: str = "ann", room: str = "general") -> str:
+        return await self.fake.say(f"@{self.fake.me['username']} {text}", person=person, room=room, reply_to=to)
+
     async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
         return await self.fake.say(text, person=person, room=room)
 

@@ -135,10 +135,12 @@ class RestApi:
     async def history(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> list[Json]:
         room = self._room(path)
         after, limit = int(query.get("after", 0)), int(query.get("limit", 50))
+        before = int(query.get("before", 1 << 63))
         if not 1 <= limit <= 100:
             raise invalid("limit", "NUMBER_TYPE_MAX", "int value should be less than or equal to 100.")
-        said = [one for one in room.messages if int(one.id) > after and one.whispered_to is None]
-        found = sorted(said, key=lambda one: int(one.id))[:limit]
+        said = [one for one in room.messages if after < int(one.id) < before and one.whispered_to is None]
+        said.sort(key=lambda one: int(one.id))
+        found = said[-limit:] if "before" in query else said[:limit]
         payloads = [self._world.message(room, one, live=False) for one in reversed(found)]
         return [self._world.blanked(one, room) if not self._world.flags else one for one in payloads]
 

@@ -272,6 +272,20 @@ async def test_thread_of_others_is_asked_about_once_and_left_alone(
     assert inbox.events[0].conversation.thread == fake.world.named("topic").id
 
 
+async def test_what_was_said_in_a_thread_is_known_to_a_bot_that_is_called_into_it(
+    adapter: DiscordAdapter, inbox: Notebook, fake: FakeDiscord
+) -> None:
+    async with listening(adapter, inbox, fake):
+        fake.world.thread("plans", owner="1")
+        for number in range(30):
+            fake.say(f"idea {number}", person="bob", room="plans")
+        fake.say("which is best?", room="plans", mention=True)
+        await fake.until(lambda: inbox.texts == ["which is best?"])
+    [event] = inbox.events
+    assert [quote.text for quote in event.quotes] == [f"idea {number}" for number in range(10, 30)]
+    assert {quote.speaker.name for quote in event.quotes} == {"Bob"}
+
+
 async def test_role_of_the_bot_is_the_bot(adapter: DiscordAdapter, inbox: Notebook, fake: FakeDiscord) -> None:
     async with listening(adapter, inbox, fake):
         general = fake.world.room("general").id

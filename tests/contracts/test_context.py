@@ -1,0 +1,76 @@
+"""What a model is told besides the words: who speaks, and what they refer to; over each platform's own wire."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from core.engine.engine import NOBODY, Caller, Completion, Message, Params
+from core.engine.scripted import ScriptedEngine
+from core.store.forget import Forget, Person
+from core.store.store import Store
+from tests.contracts.discord_rig import DiscordRig
+from tests.contracts.rig import Rig
+from tests.contracts.slack_rig import SlackRig
+from tests.contracts.telegram_rig import TelegramRig
+from tests.running import running
+
+
+class Attentive(ScriptedEngine):
+    """Keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    @asynccontextmanager
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
+        self.asked = [message.whole for message in messages if message.role == "user"]
+        async with super().generate(messages, params, caller) as completion:
+            yield completion
+
+
+@pytest.fixture(params=[DiscordRig, SlackRig, TelegramRig], ids=lambda rig: rig.__name__)
+async def rig(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Rig]:
+    async with request.param(store) as rig:
+        yield rig
+
+
+def said(text: str) -> str:
+    return f"You said: {text}"
+
+
+async def test_people_in_a_room_are_told_apart_and_one_who_is_alone_needs_no_name(rig: Rig, store: Store) -> None:
+    engine = Attentive()
+    async with running(rig.adapter, store=store, engine=engine):
+        await rig.addressed("hello", person="ann")
+        await rig.until_replies(lambda texts: texts == [said("hello")], room="general")
+        assert engine.asked == ["Ann: hello"]
+        await rig.direct("and here", person="ann")
+        await rig.until_replies(lambda texts: texts == [said("and here")], person="ann")
+        assert engine.asked == ["and here"]
+
+
+async def test_message_that_is_referred_to_is_known(rig: Rig, store: Store) -> None:
+    engine = Attentive()
+    async with running(rig.adapter, store=store, engine=engine):
+        other = await rig.overheard("the sky is\ngreen", person="bob")
+        await rig.about("is that so?", other, person="ann")
+        await rig.until_replies(lambda texts: texts == [said("is that so?")], room="general")
+    assert engine.asked == ["> Bob: the sky is\n> green\n\nAnn: is that so?"]
+
+
+async def test_what_is_referred_to_is_forgotten_with_who_said_it(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=Attentive()):
+        other = await rig.overheard("bob's secret", person="bob")
+        await rig.about("is that so?", other, person="ann")
+        await rig.until_replies(lambda texts: texts == [said("is that so?")], room="general")
+    [conversation] = [each async for each in store.memory.conversations()]
+    [asked, _] = await store.memory.turns(conversation, 10)
+    [quote] = asked.quotes
+    await Forget(store.client, store.inbox).person(Person(conversation.platform, quote.speaker.id))
+    turns = await store.memory.turns(conversation, 10)
+    assert [turn.text for turn in turns] == ["is that so?", said("is that so?")]
+    assert not turns[0].quotes
