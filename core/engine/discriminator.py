@@ -1,6 +1,9 @@
-"""A model that tells human replies from generated ones, as transformers has its classifiers: convolutions of
-several widths over a context and the reply to it, as in SeqGAN (Yu et al., 2017). Importing this module makes it
-known to transformers' Auto classes.
+"""A model that tells human replies from generated ones, as transformers has its classifiers. Importing this module
+makes it known to transformers' Auto classes.
+
+It reads as a recurrent language model does, and has for each token that may come next how much that one would
+speak for a human: the logarithm of the odds. What speaks for a reply is the sum over its tokens. So it judges
+whole replies and, as a critic, each next token of a reply that is not whole yet.
 
 Lives beside the engine, whose judge loads such a checkpoint; whoever trains one imports it from here.
 """
@@ -13,6 +16,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from core.engine.recurrent import RecurrentConfig, RecurrentForCausalLM
+
 MODEL_TYPE = "trialogue-discriminator"
 
 GENERATED, HUMAN = 0, 1
@@ -20,16 +25,14 @@ GENERATED, HUMAN = 0, 1
 
 
 class DiscriminatorConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
-    """`widths` are how many tokens a convolution sees at once, with `filters` of each. It was made for the last
-    `context_size` tokens before a reply and the first `reply_size` of the reply."""
+    """One layer of `hidden_size` cells. It was made for the last `context_size` tokens before a reply and the
+    first `reply_size` of the reply."""
 
     model_type = MODEL_TYPE
 
     vocab_size: int = 8192
-    embedding_size: int = 64
-    widths: list[int] | tuple[int, ...] = (1, 2, 3, 4, 5)
-    filters: int = 128
-    dropout: float = 0.25
+    hidden_size: int = 128
+    dropout: float = 0.3
     initializer_range: float = 0.1
     context_size: int = 64
     reply_size: int = 32
@@ -49,23 +52,23 @@ class Discriminator(PreTrainedModel):
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__(config)
-        features = config.filters * len(config.widths)
-        self.embedding: nn.Module = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.kind = nn.Embedding(2, config.embedding_size)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(config.embedding_size, config.filters, width, padding=width - 1) for width in config.widths
+        self.reader = RecurrentForCausalLM(
+            RecurrentConfig(
+                vocab_size=config.vocab_size,
+                hidden_size=config.hidden_size,
+                dropout=config.dropout,
+                initializer_range=config.initializer_range,
+            )
         )
-        self.gate = nn.Linear(features, features)
-        self.change = nn.Linear(features, features)
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(features, len((GENERATED, HUMAN)))
+        self.token = nn.Parameter(torch.empty(config.vocab_size))
+        self.constant = nn.Parameter(torch.empty(1))
         self.post_init()  # type: ignore[no-untyped-call]
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.embedding
+        return self.reader.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        self.embedding = value
+        self.reader.set_input_embeddings(value)
 
     def forward(
         self,
@@ -75,32 +78,32 @@ class Discriminator(PreTrainedModel):
         labels: torch.Tensor | None = None,
         **_: Any,
     ) -> SequenceClassifierOutput:
-        """`[pair, token]`. `token_type_ids` are 0 in the context and 1 in the reply. What the mask leaves out is
-        at the ends, and changes nothing."""
+        """`[pair, token]`. `token_type_ids` are 0 in the context and 1 in the reply; without them all but the
+        first token is the reply. What the mask leaves out is not read."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         kinds = torch.ones_like(input_ids) if token_type_ids is None else token_type_ids
-        read = (self.embedding(input_ids) + self.kind(kinds)) * mask[..., None]
-        found = torch.cat([self._found(convolution, read, mask) for convolution in self.convolutions], -1)
-        gate = self.gate(found).sigmoid()  # a highway: Srivastava et al., 2015
-        passed = gate * self.change(found).relu() + (1 - gate) * found
-        logits = self.classifier(self.dropout(passed))
+        known, _state = self.reader.hidden(input_ids[:, :-1], mask[:, :-1])
+        said = input_ids[:, 1:]
+        weights = self.reader.lm_head.weight[said]
+        evidence = (self.reader.dropout(known) * weights).sum(-1) + self.token[said]
+        score = (evidence * (kinds * mask)[:, 1:]).sum(1) + self.constant
+        logits = torch.stack([torch.zeros_like(score), score], 1)
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
-    def _found(self, convolution: nn.Module, read: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The most of each filter. It is 0 at the least, so that 0 where no token is changes nothing."""
-        answers = convolution(read.transpose(1, 2)).relu()
-        reached = nn.functional.pad(mask, (0, answers.shape[-1] - mask.shape[-1]))  # by the window's last token
-        found: torch.Tensor = (answers * reached[:, None]).amax(-1)
-        return found
+    def evidence(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, last: int) -> torch.Tensor:
+        """How much each token would speak for a human after the tokens that end at each of the `last` places,
+        `[pair, place, token]`."""
+        logits = self.reader(input_ids, attention_mask, use_cache=False, logits_to_keep=last).logits
+        evidence: torch.Tensor = logits + self.token
+        return evidence
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear | nn.Conv1d):
-            init.kaiming_uniform_(module.weight, a=5**0.5)
-            assert module.bias is not None
-            init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, std=self.config.initializer_range)
+        if module is self:
+            init.zeros_(self.token)
+            init.zeros_(self.constant)
+        else:
+            self.reader._init_weights(module)  # noqa: SLF001  it is a part of this model
 
 
 AutoConfig.register(MODEL_TYPE, DiscriminatorConfig, exist_ok=True)

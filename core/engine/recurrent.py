@@ -111,18 +111,14 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
         logits: torch.Tensor = self.lm_head(self.dropout(state[:, 0, -1]))
         return logits
 
-    def forward(
+    def hidden(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         state: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        use_cache: bool | None = None,
-        logits_to_keep: int | torch.Tensor = 0,
-        **more: Any,
-    ) -> RecurrentOutput:
-        """`[text, token]`. The mask may be longer than the tokens: it ends where they end. Where it is 0 nothing
-        is read, and the logits say nothing."""
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the last layer says to each token, `[text, token, cell]`, and the states after all of them. See
+        `forward`."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask[:, -input_ids.shape[1] :]
         read = mask.bool()
         lengths = read.sum(1).cpu()
@@ -135,6 +131,21 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
             said, after = self.read(input_ids[read], lengths[lengths > 0], state[texts])
             hidden = hidden.masked_scatter(read[..., None], said)
             state = state.index_copy(0, texts, after)
+        return hidden, state
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        state: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        **more: Any,
+    ) -> RecurrentOutput:
+        """`[text, token]`. The mask may be longer than the tokens: it ends where they end. Where it is 0 nothing
+        is read, and the logits say nothing."""
+        hidden, state = self.hidden(input_ids, attention_mask, state)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(self.dropout(hidden[:, kept]))
         loss = None

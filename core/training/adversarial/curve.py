@@ -11,7 +11,8 @@ Row = dict[str, Any]
 
 _PANELS = (
     ("loss (nats a token)", ("loss", "validation_loss")),
-    ("discriminator", ("told", "discriminator_accuracy", "reward")),
+    ("discriminator", ("told", "discriminator_accuracy")),
+    ("evidence for a human (log-odds)", ("reward",)),
     ("variety", ("distinct_2",)),
 )
 
@@ -39,7 +40,7 @@ def draw(history: Sequence[Row], panels: Sequence[tuple[str, Sequence[str]]] = _
             if at and row["phase"] != history[at - 1]["phase"]:
                 axes.axvline(at - 0.5, color="grey", linestyle=":")
                 axes.text(at - 0.4, 1.0, row["phase"], fontsize=7, transform=axes.get_xaxis_transform(), va="top")
-        if axes.lines:
+        if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=7)
         axes.grid(alpha=0.3)
     axes.set_xlabel("check")

@@ -1,10 +1,11 @@
 """The two players and their moves: one step of likelihood, of telling apart, of policy. Knows no files.
 
-The generator's reward for a token is what the discriminator thinks of the reply if it goes on from there: the mean
-over roll-outs of the probability that it is human (SeqGAN: Yu et al., 2017). From it goes what is expected at that
-place in a reply, and the rest is scaled to a deviation of 1, so that a discriminator that is sure of itself still
-teaches. Beside each policy gradient goes a share of the likelihood of human replies, teacher forcing, without
-which a generator soon says few things only (Li et al., 2017).
+The discriminator is the critic of each token (compare MaskGAN: Fedus et al., 2018, which needs no roll-outs for
+it). The generator writes replies of its own, and its gradient at each place of one is that of the evidence for a
+human which it expects of its next token: over the whole vocabulary, not the token that was drawn alone, so that
+chance adds little to it (expected policy gradients: Ciosek and Whiteson, 2018). What a token does to the evidence
+of later ones is left out. Beside each policy gradient goes a share of the likelihood of human replies, teacher
+forcing, without which a generator soon says few things only (Li et al., 2017).
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from core.engine.discriminator import GENERATED, HUMAN, Discriminator
 from core.engine.recurrent import RecurrentForCausalLM
 from core.training.adversarial.pairs import Pairs
-from core.training.adversarial.sampling import draw, roll_outs
+from core.training.adversarial.sampling import draw
 
 _NO_LOSS = -100  # transformers' own mark
 _SCORED = 1024  # pairs that are judged at once
@@ -27,17 +28,14 @@ _STEEPEST = 5.0  # the norm of a gradient
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GameSettings:
     """A step is of `batch` pairs. `teacher_forcing` is the weight of the likelihood beside a policy gradient.
-    `end` is the token that ends a reply; `None`: each is as long as can be. `smoothing` is how much the
-    discriminator is told to doubt."""
+    `end` is the token that ends a reply; `None`: each is as long as can be."""
 
     batch: int = 64
     learning_rate: float = 2e-3
     policy_rate: float = 5e-4
-    discriminator_rate: float = 5e-4
-    roll_outs: int = 4
+    discriminator_rate: float = 2e-3
     teacher_forcing: float = 1.0
     end: int | None = None
-    smoothing: float = 0.0
 
 
 class Game:
@@ -81,30 +79,27 @@ class Game:
         self.discriminator.train()
         logits = torch.cat([_logits(self.discriminator, human), _logits(self.discriminator, generated)])
         labels = torch.tensor([HUMAN] * len(human) + [GENERATED] * len(generated))
-        loss = cross_entropy(logits, labels, label_smoothing=self._settings.smoothing)
+        loss = cross_entropy(logits, labels)
         self._step(self._telling, self.discriminator, loss)
         return float((logits.argmax(1) == labels).float().mean())
 
     def play(self) -> float:
-        """One step of the generator against the discriminator. Returns the mean reward, of 1."""
+        """One step of the generator against the discriminator. Returns the mean evidence for a human that it
+        expected of a token, as the logarithm of the odds."""
         human = self._batch()
-        self.generator.train(False)
-        drawn = draw(self.generator, human, self.random, end=self._settings.end)
-        said = drawn.pairs
-        whole = self.chance(said)
-        rewards = torch.zeros_like(said.reply, dtype=torch.float32)
-        rewards[torch.arange(len(said)), said.reply_mask.sum(1) - 1] = whole
-        times = self._settings.roll_outs
-        where, continued = roll_outs(self.generator, drawn, times, self.random, end=self._settings.end)
-        row, kept = where[::times].unbind(1)
-        rewards[row, kept - 1] = self.chance(continued).view(-1, times).mean(1)
-        weights = _advantages(rewards, said.reply_mask)
-        losses = _losses(self.generator, said)
-        loss = (losses * weights).sum() / said.reply_mask.sum()
+        said = self._draw(human)
+        ids, mask = _before(said)
+        room = said.reply.shape[1]
+        self.discriminator.train(False)
+        with torch.no_grad():
+            evidence = self.discriminator.evidence(ids, mask, room)
+        policy = self.generator(ids, mask, use_cache=False, logits_to_keep=room).logits.softmax(-1)
+        expected = ((policy * evidence).sum(-1) * said.reply_mask).sum() / said.reply_mask.sum()
+        loss = -expected
         if self._settings.teacher_forcing:
             loss = loss + self._settings.teacher_forcing * self._forced(human)
         self._step(self._policy, self.generator, loss)
-        return float(whole.mean())
+        return float(expected.detach())
 
     def chance(self, pairs: Pairs) -> torch.Tensor:
         """How likely each reply is human, by the discriminator."""
@@ -137,7 +132,7 @@ class Game:
 
     def _draw(self, contexts: Pairs) -> Pairs:
         self.generator.train(False)
-        return draw(self.generator, contexts, self.random, end=self._settings.end).pairs
+        return draw(self.generator, contexts, self.random, end=self._settings.end)
 
     def _forced(self, human: Pairs) -> torch.Tensor:
         self.generator.train()
@@ -181,19 +176,13 @@ def _logits(model: Discriminator, pairs: Pairs) -> torch.Tensor:
 
 def _losses(model: RecurrentForCausalLM, pairs: Pairs) -> torch.Tensor:
     """The negative logarithm of each reply token's probability, and 0 where there is none. `[pair, token]`."""
-    ids = torch.cat([pairs.context, pairs.reply[:, :-1]], 1)
-    mask = torch.cat([pairs.context_mask, pairs.reply_mask[:, :-1]], 1)
-    first = pairs.context.shape[1] - 1
-    wanted = torch.arange(first, ids.shape[1])
-    logits = model(ids, mask, use_cache=False, logits_to_keep=wanted).logits
+    logits = model(*_before(pairs), use_cache=False, logits_to_keep=pairs.reply.shape[1]).logits
     targets = pairs.reply.masked_fill(pairs.reply_mask == 0, _NO_LOSS)
     losses = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_NO_LOSS, reduction="none")
     return losses.view_as(targets)
 
 
-def _advantages(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """By how much each token was better than what is usual at its place, in deviations of it."""
-    count = mask.sum(0).clamp(min=1)
-    beyond = (rewards - (rewards * mask).sum(0) / count) * mask
-    deviation = (beyond.square().sum(0) / count).sqrt()
-    return beyond / (deviation + 1e-6)
+def _before(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens behind which those of the reply stand, and their mask: its last token is read by nobody."""
+    ids = torch.cat([pairs.context, pairs.reply[:, :-1]], 1)
+    return ids, torch.cat([pairs.context_mask, pairs.reply_mask[:, :-1]], 1)

@@ -3,7 +3,7 @@
 1. Warm-up: the generator learns from human replies by likelihood, as far as it gets better on the validation part.
    The best is gone on with.
 2. The discriminator learns to tell its replies from human ones.
-3. Rounds: a step of the generator against the discriminator, and a few of the discriminator.
+3. Rounds: some steps of the generator against the discriminator, and some of the discriminator.
 
 All that a next step depends on is one file, `checkpoint.pt`, which is replaced whole: after a kill, an interrupt
 or a full disk the same training goes on from it, and does what it would have done.
@@ -37,15 +37,18 @@ _LAST_RATE = 0.1  # of the warm-up's first
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The most steps of each phase, and the minutes of all of them; by their end the warm-up has had half, and the
-    discriminator a tenth. `checks` says after how many steps of each a check comes: the curve's next point, and a
-    checkpoint. `patience`: after so many checks that found nothing better the warm-up is over. What is best, the
-    least of `best_by` says."""
+    discriminator a tenth. A round is `plays` steps of the generator and `tells` of the discriminator.
+
+    `checks` says after how many steps of each phase a check comes: the curve's next point, and a checkpoint. After
+    `patience` checks that found nothing better the warm-up is over; what is best, the least of `best_by` says.
+    """
 
     minutes: float = 30.0
     warm_up: int = 20_000
     discriminator: int = 1_000
     rounds: int = 1_000
-    tells: int = 5
+    plays: int = 5
+    tells: int = 1
     checks: Mapping[Phase, int] = field(
         default_factory=lambda: {"warm-up": 200, "discriminator": 100, "rounds": 20}
     )
@@ -123,10 +126,10 @@ class Training:
             return self.game.learn(_LAST_RATE + (1 - _LAST_RATE) * down)
         if self.phase == "discriminator":
             return self.game.tell()
-        reward = self.game.play()
+        rewards = [self.game.play() for _ in range(self._plan.plays)]
         for _ in range(self._plan.tells):
             self.game.tell()
-        return reward
+        return rewards[-1]
 
     def _is_over(self) -> bool:
         share = self._spent / (self._plan.minutes * 60)
@@ -134,7 +137,7 @@ class Training:
 
     def _check(self) -> None:
         game = self.game
-        generated = draw(game.generator, self._validation, game.random, end=self._end).pairs
+        generated = draw(game.generator, self._validation, game.random, end=self._end)
         row: Row = {
             "phase": self.phase,
             "step": self._step,

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("judge")
     tokenizer = byte_level()
-    config = DiscriminatorConfig(vocab_size=len(tokenizer), filters=8, initializer_range=2.0)
+    config = DiscriminatorConfig(vocab_size=len(tokenizer), hidden_size=8, initializer_range=2.0)
     Discriminator(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

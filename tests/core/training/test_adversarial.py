@@ -22,7 +22,7 @@ from core.errors import CannotTrain
 from core.training.adversarial.adversarial import Played, adversarial
 from core.training.adversarial.game import Game, GameSettings, accuracy, chance, loss_of
 from core.training.adversarial.pairs import Pairs, from_dialogues
-from core.training.adversarial.sampling import draw, roll_outs
+from core.training.adversarial.sampling import draw
 from core.training.adversarial.training import Plan
 from core.training.corpora.corpus import Corpus, read
 from core.training.corpora.dialogue import Dialogue
@@ -43,7 +43,7 @@ def generator(seed: int = 0) -> RecurrentForCausalLM:
 
 def discriminator() -> Discriminator:
     torch.manual_seed(0)
-    config = DiscriminatorConfig(vocab_size=VOCABULARY, embedding_size=8, widths=(1, 2), filters=16, dropout=0.0)
+    config = DiscriminatorConfig(vocab_size=VOCABULARY, hidden_size=16, dropout=0.0)
     model = Discriminator(config)
     model.train(False)
     return model
@@ -87,7 +87,7 @@ def test_what_is_drawn_is_what_the_model_thinks_likely() -> None:
             for part in (contexts.context, contexts.context_mask, contexts.reply, contexts.reply_mask)
         )
     )
-    drawn = draw(model, many, random, end=END).pairs
+    drawn = draw(model, many, random, end=END)
     first = torch.bincount(drawn.reply[:, 0], minlength=VOCABULARY) / len(drawn)
     with torch.no_grad():
         expected = model(contexts.context).logits[0, -1].softmax(-1)
@@ -98,17 +98,14 @@ def test_what_is_drawn_is_what_the_model_thinks_likely() -> None:
     )
 
 
-def test_each_roll_out_keeps_its_beginning_and_goes_on_as_the_model_would() -> None:
-    """With a temperature of nearly 0 there is one way to go on: that of the reply itself."""
-    model = generator()
+def test_the_evidence_of_the_tokens_of_a_reply_is_the_score_of_it() -> None:
+    judge, pairs = discriminator(), counting(1)
+    ids = torch.cat([pairs.context, pairs.reply], 1)
+    mask = torch.cat([pairs.context_mask, pairs.reply_mask], 1)
     with torch.no_grad():
-        model.lm_head.weight *= 1000
-    drawn = draw(model, counting(1), torch.Generator().manual_seed(0), end=END)
-    where, replies = roll_outs(model, drawn, 3, torch.Generator().manual_seed(1), end=END)
-    lengths = drawn.pairs.reply_mask.sum(1)
-    assert len(where) == 3 * int((lengths - 1).sum())
-    assert torch.equal(replies.reply, drawn.pairs.reply[where[:, 0]])
-    assert torch.equal(replies.reply_mask, drawn.pairs.reply_mask[where[:, 0]])
+        evidence = judge.evidence(ids[:, :-1], mask[:, :-1], ROOM)
+        said = (evidence.gather(2, pairs.reply[..., None])[..., 0] * pairs.reply_mask).sum(1) + judge.constant
+    assert torch.allclose(said.sigmoid(), chance(judge, pairs), atol=1e-6)
 
 
 def test_padding_changes_neither_a_chance_nor_a_loss() -> None:
@@ -135,18 +132,20 @@ def test_likelihood_teaches_to_count_and_the_discriminator_tells_who_cannot() ->
     assert sum(told[-5:]) / 5 > 0.9
     losses = [game.learn() for _ in range(60)]
     assert losses[-1] < losses[0] / 5
-    generated = draw(game.generator, counting(4), game.random, end=END).pairs
+    generated = draw(game.generator, counting(4), game.random, end=END)
     assert accuracy(game.chance, counting(4), generated) < 0.7, "now it has learnt to count"
 
 
 def test_the_game_alone_raises_the_reward() -> None:
-    """Without a human word: the discriminator stays as it is, and the generator learns what it takes for human."""
-    settings = GameSettings(policy_rate=0.02, discriminator_rate=0.01, teacher_forcing=0.0, roll_outs=4, end=END)
+    """Without a human word: the discriminator stays as it is, and the generator learns to please it."""
+    settings = GameSettings(policy_rate=0.02, discriminator_rate=0.01, teacher_forcing=0.0, end=END)
     game = Game(generator(), discriminator(), counting(8), settings, seed=0)
     for _ in range(60):
         game.tell()
+    before = game.chance(draw(game.generator, counting(8), game.random, end=END)).mean()
     rewards = [game.play() for _ in range(40)]
-    assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.3
+    assert sum(rewards[-5:]) > sum(rewards[:5])
+    assert game.chance(draw(game.generator, counting(8), game.random, end=END)).mean() > before + 0.3
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +154,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 CHECKS = {"warm-up": 2, "discriminator": 2, "rounds": 2}
-PLAN = Plan(minutes=60, warm_up=4, discriminator=2, rounds=2, tells=1, checks=CHECKS)  # type: ignore[arg-type]
+PLAN = Plan(minutes=60, warm_up=4, discriminator=2, rounds=2, plays=1, tells=1, checks=CHECKS)  # type: ignore[arg-type]
 
 
 def play(
@@ -165,9 +164,7 @@ def play(
         if at is not None and what.startswith(at[0]):
             at[1]()
 
-    return adversarial(
-        corpus, output, plan, GameSettings(batch=8, roll_outs=1), context=16, reply=4, progress=tell
-    )
+    return adversarial(corpus, output, plan, GameSettings(batch=8), context=16, reply=4, progress=tell)
 
 
 def rows(output: Path) -> list[dict[str, str]]:

@@ -61,7 +61,7 @@ def test_the_last_answer_is_asked_for_with_the_persona_before_it() -> None:
 
 def test_a_model_is_measured_with_a_judge_and_without(tmp_path: Path) -> None:
     tokenizer = byte_level()
-    Discriminator(DiscriminatorConfig(vocab_size=len(tokenizer), filters=4)).save_pretrained(tmp_path)
+    Discriminator(DiscriminatorConfig(vocab_size=len(tokenizer), hidden_size=8)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     judge = Judge(tmp_path)
     params = Params(max_tokens=6, temperature=1.0, seed=0)

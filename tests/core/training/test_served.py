@@ -38,8 +38,8 @@ def tell(_what: str, _share: float) -> None:
 
 
 def pretrained(corpus: Corpus, folder: Path) -> None:
-    run = RunSettings(output=folder, steps=60, batch=8, learning_rate=0.01, checkpoint_minutes=10)
-    pretrain(corpus, run, context=32, progress=tell)
+    run = RunSettings(output=folder, steps=40, batch=8, learning_rate=0.01, checkpoint_minutes=10)
+    pretrain(corpus, run, context=64, progress=tell)
 
 
 def tuned(method: Method, *, merge: bool = True) -> Callable[[Corpus, Path], None]:
@@ -54,8 +54,8 @@ def tuned(method: Method, *, merge: bool = True) -> Callable[[Corpus, Path], Non
 
 
 def played(corpus: Corpus, folder: Path) -> None:
-    plan = Plan(warm_up=40, discriminator=1, rounds=1, tells=1)
-    settings = GameSettings(batch=8, learning_rate=0.01, roll_outs=1)
+    plan = Plan(warm_up=40, discriminator=1, rounds=1, plays=1, tells=1)
+    settings = GameSettings(batch=8, learning_rate=0.01)
     adversarial(corpus, folder, plan, settings, context=16, reply=4, progress=tell)
 
 
