@@ -12,7 +12,7 @@ from rich.table import Table
 from bots import build
 from bots.errors import clear_errors
 from bots.settings import load
-from bots.train import Corpora, progress, read
+from bots.train import Corpora, Everybody, progress, read
 
 console = Console(highlight=False)
 
@@ -35,13 +35,14 @@ def evaluate(
     judge: Annotated[Path | None, typer.Option(help="A discriminator's folder.")] = None,
     replies: Annotated[int, typer.Option(help="How many replies to make, at most.", min=2)] = 200,
     dialogues: Annotated[int | None, typer.Option(help="Dialogues of the test part, at most.", min=2)] = None,
+    everybody: Everybody = False,
     seed: Annotated[int, typer.Option(help="The same seed, the same replies.")] = 0,
     json: Annotated[Path | None, typer.Option(help="A file for the figures.")] = None,
 ) -> None:
     """Measure a model by the test part of a corpus, which no training of it has read."""
     with clear_errors():
         settings = load(context.obj)
-        corpus = read(corpora)
+        corpus = read(corpora, everybody=everybody)
         from core.engine import loading  # noqa: PLC0415  torch takes seconds to import
         from core.engine.judge import Judge  # noqa: PLC0415
         from core.training.evaluation import evaluate  # noqa: PLC0415

@@ -92,7 +92,8 @@ async def _show(context: typer.Context, name: str, last: int) -> None:
 async def _export(context: typer.Context, name: str | None, person: Person | None, output: Path | None) -> None:
     async with opened(context) as store:
         with passing() as seen:
-            exporter = Exporter(store.client, store.inbox, seen)
+            agreed = frozenset(map(parse_person, load(context.obj).memory.agreed))
+            exporter = Exporter(store.client, store.inbox, seen, agreed)
             if person is not None:
                 records = exporter.person(person)
             elif name is not None:

@@ -166,6 +166,7 @@ class Memory(_Section):
     summaries: bool = False
     max_turns: int = Field(2000, ge=2)
     keep_days: int = Field(365, ge=0, le=36500)
+    agreed: tuple[Annotated[str, Field(pattern=r"^[a-z]+/.+$")], ...] = ()
 
 
 class Chat(_Section):

@@ -40,6 +40,9 @@ class Method(StrEnum):
 Corpora = Annotated[
     list[str], typer.Argument(help="chitchat, chatterbot, chatterbot/LANGUAGE, or files and folders of your own.")
 ]
+Everybody = Annotated[
+    bool, typer.Option(help="Of an export of memory take also what people did not agree to (memory.agreed).")
+]
 Output = Annotated[Path, typer.Option(help="The folder for the model. The same command goes on in it.")]
 Minutes = Annotated[float, typer.Option(help="How long to train, over all runs in this folder.")]
 Steps = Annotated[int | None, typer.Option(help="The most steps; else only the minutes count.", min=1)]
@@ -63,11 +66,12 @@ def pretrain(
     context: Context = 512,
     learning_rate: Rate = None,
     checkpoint_minutes: Checkpoint = 2.0,
+    everybody: Everybody = False,
     seed: Seed = 0,
 ) -> None:
     """Make a new model that says the next token of conversations."""
     with clear_errors():
-        corpus = read(corpora)
+        corpus = read(corpora, everybody=everybody)
         from core.training.pretrain import pretrain  # noqa: PLC0415  torch takes seconds to import
         from core.training.run import RunSettings  # noqa: PLC0415
 
@@ -104,12 +108,13 @@ def finetune(
     context: Context = 512,
     learning_rate: Rate = None,
     checkpoint_minutes: Checkpoint = 2.0,
+    everybody: Everybody = False,
     seed: Seed = 0,
 ) -> None:
     """Teach a model to answer as the assistant of dialogues does."""
     with clear_errors():
         settings = load(command.obj)
-        corpus = read(corpora)
+        corpus = read(corpora, everybody=everybody)
         from core.training.finetune import finetune  # noqa: PLC0415  torch takes seconds to import
         from core.training.run import RunSettings  # noqa: PLC0415
 
@@ -152,11 +157,12 @@ def adversarial(
     batch: Annotated[int, typer.Option(help="Replies of a step.", min=1)] = 64,
     context: Annotated[int, typer.Option(help="Tokens before a reply, at most.", min=1)] = 64,
     reply: Annotated[int, typer.Option(help="Tokens of a reply, at most.", min=2)] = 32,
+    everybody: Everybody = False,
     seed: Seed = 0,
 ) -> None:
     """Make a recurrent model whose replies a discriminator, trained beside it, cannot tell from human ones."""
     with clear_errors():
-        corpus = read(corpora)
+        corpus = read(corpora, everybody=everybody)
         from core.training.adversarial.adversarial import adversarial  # noqa: PLC0415  torch takes seconds to import
         from core.training.adversarial.game import GameSettings  # noqa: PLC0415
         from core.training.adversarial.training import Plan  # noqa: PLC0415
@@ -180,14 +186,14 @@ def adversarial(
         console.print(f'{played.rounds} rounds{told}. Serve it: model.name = "{output}"', markup=False)
 
 
-def read(names: list[str]) -> "Corpus":
+def read(names: list[str], *, everybody: bool) -> "Corpus":
     """Tells what became of its records. Raises `CannotTrain`."""
     from core.training import extra  # noqa: PLC0415  only who trains has it
 
     extra.require("yaml", "matplotlib")
     from core.training.corpora.corpus import read  # noqa: PLC0415
 
-    corpus = read(names)
+    corpus = read(names, everybody=everybody)
     report = corpus.report
     console.print(
         f"{report.records} records: {report.dialogues} conversations, {report.duplicates} duplicates,"

@@ -31,11 +31,13 @@ class Export(_Record, frozen=True, tag="export"):
 
 
 class Said(_Record, frozen=True):
-    """A turn of a conversation."""
+    """A turn of a conversation. `agreed`: whoever said it, or was answered by it, has agreed that models learn
+    from what they say."""
 
     place: str
     thread: str
     turn: Turn
+    agreed: bool = False
 
 
 class Summary(_Record, frozen=True):
@@ -73,11 +75,12 @@ Exported = Export | Said | Summary | Place | Waiting | SetAside
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Reads one store. All of it raises `StoreUnavailable`."""
+    """Reads one store. Turns of the people in `agreed` are marked. All of it raises `StoreUnavailable`."""
 
     client: Client
     inbox: StoreInbox
     seen: Seen = unseen
+    agreed: frozenset[Person] = frozenset()
 
     async def everything(self) -> AsyncIterator[Exported]:
         yield Export(FORMAT)
@@ -109,10 +112,10 @@ class Exporter:
             if conversation.platform != person.platform or not words.may_name(person.id, self.client.records):
                 continue
             events: set[str] = set()
-            async for turn in self._turns(conversation, words.turns):
-                events |= person.events_in([turn])
-                if turn.event in events:
-                    yield Said(conversation.place, conversation.thread, turn)
+            async for said in self._said(conversation, words):
+                events |= person.events_in([said.turn])
+                if said.turn.event in events:
+                    yield said
             for event in self.client.records.events(words.mailbox, conversation):
                 if person.said(event):
                     yield Waiting(event)
@@ -131,10 +134,18 @@ class Exporter:
     async def _conversation(self, conversation: Conversation, words: Words) -> AsyncIterator[Exported]:
         if (newest := self.client.records.summaries(words.summary, conversation).newest).text:
             yield Summary(conversation.place, conversation.thread, newest.text, newest.upto)
-        async for turn in self._turns(conversation, words.turns):
-            yield Said(conversation.place, conversation.thread, turn)
+        async for said in self._said(conversation, words):
+            yield said
         for event in self.client.records.events(words.mailbox, conversation):
             yield Waiting(event)
+
+    async def _said(self, conversation: Conversation, words: Words) -> AsyncIterator[Said]:
+        agreed = [person for person in self.agreed if person.platform == conversation.platform]
+        events: set[str] = set()
+        async for turn in self._turns(conversation, words.turns):
+            for person in agreed:
+                events |= person.events_in([turn])
+            yield Said(conversation.place, conversation.thread, turn, agreed=turn.event in events)
 
     async def _turns(self, conversation: Conversation, page: Sequence[bytes]) -> AsyncIterator[Turn]:
         """In order, each once, also when the oldest go meanwhile. `page` is the first of it."""

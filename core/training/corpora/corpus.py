@@ -37,14 +37,15 @@ class Corpus:
     report: Report
 
 
-def read(names: Sequence[str]) -> Corpus:
+def read(names: Sequence[str], *, everybody: bool = False) -> Corpus:
     """The corpora called so, together: a package's (`core.training.corpora.packages`), a file or a folder
-    (`core.training.corpora.files`). Raises `CannotTrain`, also when a part would be empty."""
+    (`core.training.corpora.files`, which tells of `everybody`). Raises `CannotTrain`, also when a part would be
+    empty."""
     parts: dict[Part, list[Dialogue]] = {"train": [], "validation": [], "test": []}
     seen: set[bytes] = set()
     bad: list[Bad] = []
     duplicates = 0
-    for record in chain.from_iterable(map(_records, names)):
+    for record in chain.from_iterable(_records(name, everybody) for name in names):
         if isinstance(record, Bad):
             bad.append(record)
         elif record.digest in seen:
@@ -64,14 +65,14 @@ def part_of(dialogue: Dialogue) -> Part:
     return "validation" if share < _VALIDATION else "train"
 
 
-def _records(name: str) -> Iterator[Record]:
+def _records(name: str, everybody: bool) -> Iterator[Record]:
     if (records := packages.read(name)) is not None:
         return records
     if not (path := Path(name).expanduser()).exists():
         raise CannotTrain(
             f"there is no corpus {name!r}: give a file, a folder or one of {', '.join(packages.NAMES)}"
         )
-    return files.read(path)
+    return files.read(path, everybody=everybody)
 
 
 def _check(report: Report, parts: dict[Part, list[Dialogue]]) -> None:

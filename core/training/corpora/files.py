@@ -1,7 +1,7 @@
 """Files of one's own, by their endings. Each is UTF-8.
 
 - `.jsonl`: a conversation a line, `{"messages": [{"role": "user", "content": "…"}, …]}`; or what
-  `trialogue memory export` writes, of which the turns are taken.
+  `trialogue memory export` writes, of which the turns of people are taken who agreed to it, with the replies.
 - `.txt`: a message a line, said in turn by two; an empty line ends a conversation. Prose is read too: a paragraph
   in a line of its own is a conversation of one message.
 - `.yaml`, `.yml`: `conversations`, each a list of texts that are said in turn, or of messages as above.
@@ -23,20 +23,27 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fas
 _Pair = tuple[Any, Any]
 
 
-def read(path: Path) -> Iterator[Record]:
-    """A file, or all files in a folder and those below it. Raises `CannotTrain`."""
+def read(path: Path, *, everybody: bool = False) -> Iterator[Record]:
+    """A file, or all files in a folder and those below it. With `everybody` an export's turns are taken whether
+    people agreed to it or not. Raises `CannotTrain`."""
     if not path.is_dir():
         if path.suffix not in _READERS:
             raise CannotTrain(f"{path} is none of {', '.join(_READERS)}")
-        yield from _READERS[path.suffix](path)
+        yield from _read(path, everybody)
         return
     for file in sorted(path.rglob("*")):
         if file.is_dir() or file.name.startswith("."):
             continue
         if file.suffix in _READERS:
-            yield from _READERS[file.suffix](file)
+            yield from _read(file, everybody)
         else:
             yield Bad(str(file), f"it is none of {', '.join(_READERS)}")
+
+
+def _read(path: Path, everybody: bool) -> Iterator[Record]:
+    if path.suffix == ".jsonl":
+        return _json_lines(path, everybody)
+    return _READERS[path.suffix](path)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -54,7 +61,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise CannotTrain(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _json_lines(path: Path) -> Iterator[Record]:
+def _json_lines(path: Path, everybody: bool = False) -> Iterator[Record]:
     """The turns of an exported conversation stand together."""
     lines = ((number, line) for number, line in _lines(path) if line.strip())
     values = ((number, value) for number, line in lines if not _is_beside(value := _decoded(line)))
@@ -62,7 +69,7 @@ def _json_lines(path: Path) -> Iterator[Record]:
         if conversation is None:
             yield from (_checked(f"{path}:{number}", value) for number, value in records)
         else:
-            yield from _exported(path, records)
+            yield from _exported(path, records, everybody)
 
 
 def _decoded(line: str) -> Any:
@@ -109,18 +116,17 @@ def _content(content: Any) -> Any:
     return content
 
 
-def _exported(path: Path, records: Iterator[tuple[int, Any]]) -> Iterator[Record]:
-    """One conversation of an export. A reply that was cut short teaches nobody how to end one, and what was
-    forgotten is empty: the conversation is read up to there, and from the next message on."""
+def _exported(path: Path, records: Iterator[tuple[int, Any]], everybody: bool) -> Iterator[Record]:
+    """One conversation of an export. A reply that was cut short teaches nobody how to end one, what was forgotten
+    is empty, and what somebody did not agree to is not taken: the conversation is read up to there, and from the
+    next message on."""
     pairs: list[_Pair] = []
     first = 0
     for number, value in records:
         turn = value["turn"]
         first = first or number
-        if turn.get("cut") or not turn.get("text"):
-            yield Bad(
-                f"{path}:{number}", "the reply was cut short" if turn.get("cut") else "the turn was forgotten"
-            )
+        if why := _unfit(value, everybody):
+            yield Bad(f"{path}:{number}", why)
             if pairs:
                 yield _said(f"{path}:{first}", pairs)
             pairs, first = [], 0
@@ -128,6 +134,16 @@ def _exported(path: Path, records: Iterator[tuple[int, Any]]) -> Iterator[Record
             pairs.append((turn.get("role"), turn.get("text")))
     if pairs:
         yield _said(f"{path}:{first}", pairs)
+
+
+def _unfit(value: Any, everybody: bool) -> str:
+    """Why a turn of an export is not taken; empty: it is."""
+    turn = value["turn"]
+    if not turn.get("text"):
+        return "the turn was forgotten"
+    if value.get("agreed") is not True and not everybody:
+        return "whoever said it, or was answered, did not agree to it: see memory.agreed"
+    return "the reply was cut short" if turn.get("cut") else ""
 
 
 def _said(place: str, pairs: list[_Pair]) -> Record:

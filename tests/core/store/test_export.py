@@ -7,7 +7,7 @@ import pytest
 
 from core.store.aside import Aside
 from core.store.client import StoreSettings
-from core.store.export import Exporter
+from core.store.export import Exporter, Said
 from core.store.forget import Forget, Person
 from core.store.importing import Importer, NoExport, encode_line
 from core.store.store import Store, open_store
@@ -115,6 +115,10 @@ async def test_of_a_person_comes_what_they_said_and_were_told(store: Store) -> N
     assert b"another ann" not in found
     whole = b"\n".join([encode_line(record) async for record in exporter.conversation(PLACES[0])])
     assert whole.count(b'"said"') == 4
+    assert b"agreed" not in whole, "nobody was asked"
+    marking = Exporter(store.client, store.inbox, agreed=frozenset([Person("web", "ann")]))
+    turns = [record for record in [each async for each in marking.everything()] if isinstance(record, Said)]
+    assert {turn.turn.text for turn in turns if turn.agreed} == {"ann asks", "ann is told"}
 
 
 @pytest.mark.parametrize(

@@ -91,19 +91,42 @@ def test_an_export_of_memory_is_read_by_conversation_and_no_reply_that_was_cut(t
         ("c1", forgotten(6, None)),
         ("c2", Turn(number=1, role="user", text="Hi")),
     ]
-    records = [
+    records: list[export.Exported] = [
         *(export.Export(export.FORMAT), export.Summary("c1", "", "They met.")),
         *(export.Said(name, "", turn) for name, turn in turns),
         export.Place("c2", "You are kind."),
     ]
-    lines = [msgspec.json.encode(record).decode() for record in records]
-    assert said(files.read(written(tmp_path / "memory.jsonl", "\n".join(lines)))) == [
+    path = exported(tmp_path, records)
+    assert said(files.read(path, everybody=True)) == [
         "6: the reply was cut short",
         [*TALK, ("user", "Tell me more")],
         "8: the turn was forgotten",
         [("user", "Again")],
         [("user", "Hi")],
     ]
+
+
+def test_of_an_export_is_taken_what_people_agreed_to(tmp_path: Path) -> None:
+    turns = [
+        ("ann", Turn(number=1, role="user", text="Hi"), True),
+        ("ann", Turn(number=2, role="assistant", text="Hello, Ann"), True),
+        ("ann", Turn(number=3, role="user", text="Bob is here"), False),
+        ("ann", Turn(number=4, role="assistant", text="Hello, Bob"), False),
+        ("ann", Turn(number=5, role="user", text="Again"), True),
+    ]
+    records: list[export.Exported] = [
+        export.Export(export.FORMAT),
+        *(export.Said(name, "", turn, agreed) for name, turn, agreed in turns),
+    ]
+    path = exported(tmp_path, records)
+    refused = "whoever said it, or was answered, did not agree to it: see memory.agreed"
+    assert said(files.read(path)) == [f"4: {refused}", list(TALK), f"5: {refused}", [("user", "Again")]]
+    [everything] = said(files.read(path, everybody=True))
+    assert len(everything) == 5
+
+
+def exported(folder: Path, records: Iterable[export.Exported]) -> Path:
+    return written(folder / "memory.jsonl", "\n".join(msgspec.json.encode(record).decode() for record in records))
 
 
 def test_lines_of_text_are_said_in_turn_up_to_an_empty_one(tmp_path: Path) -> None:
