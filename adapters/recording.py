@@ -18,7 +18,7 @@ _KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind) if kind != "mes
 async def record(reply: Reply) -> None:
     """`Adapter.deliver` of such a room: what is recorded is shown. Raises `LeaseLost` and `StoreUnavailable`."""
     async for draft in reply:
-        if draft.text or draft.final:
+        if (draft.text and not draft.pending) or draft.final:
             await reply.showing(0, draft.text, len(draft.text), final=draft.final)
         if not draft.final:
             await asyncio.sleep(INTERVAL)  # what is written meanwhile is skipped: the newest text wins

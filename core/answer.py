@@ -8,6 +8,7 @@ from typing import Literal
 
 from core import controls, notices
 from core.dialogue import Dialogue
+from core.engine.engine import Completion
 from core.errors import CoreError, Overloaded, PromptTooLong, Refused
 from core.prompt import Prompt, preface
 from core.question import NotPossible, Question, needs_the_model, newest, question, turned
@@ -30,6 +31,9 @@ _NOTICES: Mapping[Cut, str] = {
 
 # What an engine that cannot go on with an answer is asked instead.
 _GO_ON = "Go on exactly where you stopped, without repeating anything."
+
+# Seconds. Who is answered within that need not hear of a line.
+_LOOK_AT_THE_LINE = 1.0
 
 # How long a message that is on its way may take to arrive when the rest of the reply is handed over.
 _ARRIVES_WITHIN = 2.0
@@ -55,6 +59,7 @@ class Answer:
         self._reply = LeasedReply(claims, claim, self._before.messages if self._before else ())
         self._halt: Halt | None = None
         self._writing: asyncio.Timeout | None = None
+        self._in_line: Completion | None = None  # as long as nothing of it has come
         self._refused = False
         self._leaving = asyncio.Event()
 
@@ -97,8 +102,10 @@ class Answer:
                 leave = group.create_task(self._leave(), name="leave")
                 write = group.create_task(self._write(), name="write")
                 show = group.create_task(self._show(deliver), name="deliver")
+                line = group.create_task(self._tell_place(), name="line")
                 await asyncio.wait([write, show])
                 leave.cancel()
+                line.cancel()
                 done = True
         except* _HandedOver:
             pass
@@ -115,6 +122,17 @@ class Answer:
         await self._leaving.wait()
         await self._reply.close(_ARRIVES_WITHIN)
         raise _HandedOver
+
+    async def _tell_place(self) -> None:
+        """While the model answers others first, say how many, and about how long that takes."""
+        told = ""
+        while True:
+            await asyncio.sleep(_LOOK_AT_THE_LINE)
+            if self._in_line is not None and (place := self._in_line.place_in_line) > 0:
+                sentence = notices.in_line(place, self._in_line.estimate)
+                if sentence != told:
+                    self._reply.wait(sentence, controls.WHILE_WRITING if self._dialogue.controls else ())
+                    told = sentence
 
     async def apologise(self) -> None:
         """Nobody can write this answer: what was shown stays, and the person is told by whoever delivers."""
@@ -247,7 +265,9 @@ class Answer:
                     prompt, so_far=draft.text if self._dialogue.continues else "", gone_on_with=asks.so_far
                 ) as deltas,
             ):
+                self._in_line = deltas
                 async for delta in deltas:
+                    self._in_line = None
                     if not begun and self._halt is None:
                         self._write_for(self._seconds)
                     begun = True
@@ -260,7 +280,7 @@ class Answer:
                 raise Overloaded(f"the model did not begin within {self._seconds:.0f} s") from exc
             return self._halt or "time"
         finally:
-            self._writing = None
+            self._writing = self._in_line = None
         return ""
 
     def _write_for(self, seconds: float) -> None:

@@ -16,6 +16,16 @@ NOT_THE_NEWEST = "Only my newest answer here can be changed."
 NOT_YOURS = "Only who asked can do that."
 VOTED = "Thank you, I have noted that."
 
+
+def in_line(place: int, seconds: float | None) -> str:
+    """What somebody is told who waits for the model, number `place` in its line."""
+    if seconds is None:
+        return f"_You are number {place} in line._"
+    if seconds < 90:
+        return f"_You are number {place} in line: about {max(10, 10 * round(seconds / 10))} seconds._"
+    return f"_You are number {place} in line: about {round(seconds / 60)} minutes._"
+
+
 NOTHING = "_The model had nothing to say to this._"
 
 STOPPED = "_Stopped._"

@@ -52,6 +52,11 @@ class LeasedReply:
         self._draft = Draft(text, controls=controls)
         self._news.set()
 
+    def wait(self, text: str, controls: tuple[Control, ...] = ()) -> None:
+        """What the reply waits for."""
+        self._draft = Draft(text, controls=controls, pending=True)
+        self._news.set()
+
     def finish(self, text: str, controls: tuple[Control, ...] = (), *, private: bool = False) -> None:
         """The whole text, which is on disk; `private` if it is for one person alone."""
         self._draft = Draft(text, final=True, controls=controls, private=private)

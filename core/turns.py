@@ -169,13 +169,15 @@ class Draft:
     """The text of a reply so far: Markdown, from its first character. Only the last one is `final`.
 
     `controls` stand under it where the platform has such. `private`: it is for the person alone who did what is
-    answered, and no answer of the model.
+    answered, and no answer of the model. `pending`: no word of the reply is there yet, and the text says what it
+    waits for; it is recorded as no text at all.
     """
 
     text: str = field(repr=False)
     final: bool = False
     controls: tuple[Control, ...] = ()
     private: bool = False
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

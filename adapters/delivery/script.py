@@ -103,6 +103,8 @@ class Script:
 
     def next(self, draft: Draft) -> Step | None:
         """The next call on the way to `draft`; None when the room shows it, or as much of it as can be shown."""
+        if draft.pending:
+            return self._waiting(draft)
         text, final = draft.text, draft.final
         if not final and self._recorded.startswith(text):
             return None  # what was taken over, or is made anew, has yet to say what the room shows already
@@ -183,7 +185,7 @@ class Script:
 
     def _step(self, part: int, source: str, text: str, end: int, draft: Draft) -> Step | None:
         post = self._posts[part]
-        is_last = end == len(draft.text)
+        is_last = draft.pending or end == len(draft.text)
         final = draft.final and is_last
         controls = draft.controls if is_last else ()
         if post.is_in_doubt:
@@ -194,6 +196,12 @@ class Script:
             return Step("edit", part, source, text, end, final, controls)
         # Where this part ends is where the next one begins, for whoever takes over.
         return Step("record", part, source, text, end, final) if not is_last and post.text != text else None
+
+    def _waiting(self, draft: Draft) -> Step | None:
+        """Say in the first message what is waited for, as long as nothing of the reply stands there."""
+        if not self._posts:
+            self._posts.append(Post())
+        return None if self._posts[0].text else self._step(0, draft.text, "", 0, draft)
 
     def _asked(self, part: int) -> str:
         """What the last try of the part asked for."""

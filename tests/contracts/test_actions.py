@@ -8,7 +8,7 @@ import pytest
 
 from core import notices
 from core.dialogue import DialogueSettings
-from core.engine.engine import NOBODY, Caller, Completion, Message, Params
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params
 from core.engine.scripted import ScriptedEngine
 from core.store.forget import Forget
 from core.store.store import Store
@@ -213,3 +213,71 @@ async def test_deleted_message_ends_the_answer_that_is_written_to_it(deleting: D
         await deleting.direct("next")
         await deleting.until_replies(lambda texts: texts[-1:] == ["You said: next"], person="ann")
     assert [turn.text for turn in await remembered(store)] == ["next", "You said: next"]
+
+
+class Busy(ScriptedEngine):
+    """Answers others first until `free` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+        self.place = 3
+
+    @asynccontextmanager
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
+        async with super().generate(messages, params, caller) as completion:
+            yield InLine(self, completion)
+
+
+class InLine:
+    """The place in line of a completion, and then the completion."""
+
+    estimate = 14.0
+
+    def __init__(self, engine: Busy, completion: Completion) -> None:
+        self._engine = engine
+        self._completion = completion
+
+    @property
+    def place_in_line(self) -> int:
+        return 0 if self._engine.free.is_set() else self._engine.place
+
+    def spell(self, token_id: int) -> bytes:
+        return self._completion.spell(token_id)
+
+    def __aiter__(self) -> "InLine":
+        return self
+
+    async def __anext__(self) -> Delta:
+        await self._engine.free.wait()
+        return await anext(self._completion)
+
+
+async def says_the_place(rig: Rig, number: int) -> None:
+    sentence = notices.in_line(number, 14.0).strip("_")
+    await rig.until_replies(lambda texts: [text.strip("*_") for text in texts] == [sentence], person="ann")
+
+
+async def test_who_waits_sees_the_place_in_line_until_the_answer_takes_it(rig: Rig, store: Store) -> None:
+    engine = Busy()
+    async with running(rig.adapter, store=store, engine=engine, dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await says_the_place(rig, 3)
+        engine.place = 1
+        await says_the_place(rig, 1)
+        engine.free.set()
+        await shows(rig, "You said: hello")
+    assert [turn.text for turn in await remembered(store)] == ["hello", "You said: hello"]
+
+
+async def test_next_worker_takes_the_place_in_line_for_no_word_of_the_answer(rig: Rig, store: Store) -> None:
+    engine = Busy()
+    async with running(rig.adapter, store=store, engine=engine, dialogue=WITH_BUTTONS) as bot:
+        await rig.direct("hello")
+        await says_the_place(rig, 3)
+        bot.stop()
+        engine.free.set()
+    async with running(rig.adapter, store=store, engine=ScriptedEngine(), dialogue=WITH_BUTTONS):
+        await rig.until_replies(lambda texts: len(texts) == 1 and "line" not in texts[0], person="ann")
