@@ -208,15 +208,11 @@ class Answer:
         shown = self._reply.shown_text if self._dialogue.continues else ""
         draft = _Written(shown if shown.startswith(asks.so_far) else asks.so_far)
         try:
-            try:
-                prompt = self._prompt(asks)
-            except PromptTooLong:  # rather without what the message refers to than not at all
-                asks = replace(asks, asked=replace(asks.asked, quotes=()))
-                prompt = self._prompt(asks)
+            asks, prompt = self._fitting(asks)
             try:
                 cut = await self._generate(asks, prompt, draft)
             except PromptTooLong:  # by a server's own count; nothing was written yet
-                prompt = self._prompt(asks, within=prompt.tokens // 2)
+                asks, prompt = self._fitting(asks, within=prompt.tokens // 2)
                 cut = await self._generate(asks, prompt, draft)
         except CoreError as exc:
             log.warning("no answer to %s: %s", claim.event.id, exc)
@@ -235,6 +231,14 @@ class Answer:
         self._finish(text)
         window = [turn for turn in claim.window if turn.number >= start]
         self.fold_up_to = self._dialogue.due(window, claim.summaries, used=prompt.tokens + answered.count)
+
+    def _fitting(self, asks: Question, within: int | None = None) -> tuple[Question, Prompt]:
+        """The question with its prompt: rather without what the message refers to than not at all."""
+        try:
+            return asks, self._prompt(asks, within)
+        except PromptTooLong:
+            asks = replace(asks, asked=replace(asks.asked, quotes=()))
+            return asks, self._prompt(asks, within)
 
     def _prompt(self, asks: Question, within: int | None = None) -> Prompt:
         claim, text, window, before = self.claim, asks.asked.text, asks.window, preface(asks.asked)

@@ -18,6 +18,7 @@ from adapters.discord.rest import Rejected, Rest
 from adapters.discord.seen import Seen
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.waiting import Waits
+from adapters.features import Feature
 from core.errors import Refused, StoreUnavailable
 from core.turns import Event, Fleet, Inbox, Reply
 
@@ -40,6 +41,7 @@ class DiscordAdapter:
     """
 
     platform = "discord"
+    supports = frozenset(Feature)
 
     def __init__(
         self, settings: DiscordSettings, fleet: Fleet, *, patience: Patience | None = None, pace: Pace = PACE

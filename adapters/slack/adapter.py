@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.delivery import Limited, Pace, Planner, Rate
+from adapters.features import Feature
 from adapters.slack import refusals
 from adapters.slack.attendance import Attendance
 from adapters.slack.channel import SlackChannel
@@ -53,6 +54,7 @@ class SlackAdapter:
     """
 
     platform = "slack"
+    supports = frozenset(Feature) - {Feature.REPLIES}
 
     def __init__(
         self,

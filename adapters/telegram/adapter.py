@@ -11,6 +11,7 @@ from telegram.constants import FloodLimit  # noqa: TID251
 from telegram.error import BadRequest, InvalidToken, TelegramError  # noqa: TID251
 
 from adapters.delivery import Pace, Planner, Rate
+from adapters.features import Feature
 from adapters.telegram import webhook
 from adapters.telegram.channel import TelegramChannel, translated
 from adapters.telegram.client import Client, Connection
@@ -54,6 +55,7 @@ class TelegramAdapter:
     """
 
     platform = "telegram"
+    supports = frozenset(Feature) - {Feature.DELETIONS, Feature.EARLIER, Feature.ONCE}
 
     def __init__(
         self,

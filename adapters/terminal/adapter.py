@@ -22,6 +22,7 @@ from prompt_toolkit.output import create_output
 from rich.console import Console
 from rich.text import Text
 
+from adapters.features import Feature
 from adapters.recording import record
 from adapters.terminal.events import CONVERSATION, PLATFORM, to_event
 from adapters.terminal.following import NoAnswer, follow
@@ -43,6 +44,7 @@ class TerminalAdapter:
     """Talks with whoever sits at `stdin` and `stdout`. `listen` returns when the person leaves."""
 
     platform = PLATFORM
+    supports = frozenset({Feature.GROWING, Feature.ONCE})
 
     def __init__(
         self,

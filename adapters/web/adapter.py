@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from adapters.features import Feature
 from adapters.recording import record
 from adapters.web.browser import Browser
 from adapters.web.events import PLATFORM
@@ -53,6 +54,7 @@ class WebAdapter:
     """Serves the page by `routes` and listens to those that are open."""
 
     platform = PLATFORM
+    supports = frozenset({Feature.GROWING, Feature.THINKING, Feature.MISSED, Feature.ONCE})
 
     def __init__(self, settings: WebSettings, fleet: Fleet) -> None:  # noqa: ARG002 - every adapter gets one
         self._settings = settings
