@@ -4,7 +4,6 @@ into. Knows no socket, no screen and no store.
 
 import asyncio
 import re
-from typing import get_args
 
 from core.turns import Kind, Reply
 
@@ -12,7 +11,13 @@ INTERVAL = 1 / 12
 """The least seconds between two drafts of a reply: faster than that nobody reads, and each is a write to disk."""
 
 _COMMAND = re.compile(r"\s*/(\w+)(?:\s+(.*?))?\s*", re.DOTALL)
-_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind) if kind != "message"}
+_KINDS: dict[str, Kind] = {
+    "start": "start",
+    "help": "help",
+    "reset": "reset",
+    "persona": "persona",
+    "stop": "stop",
+}
 
 
 async def record(reply: Reply) -> None:

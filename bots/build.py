@@ -31,6 +31,7 @@ def store_settings(settings: Settings) -> StoreSettings:
         prefix=settings.redis.prefix,
         encryption_keys=tuple(filter(None, settings.redis.encryption_keys.get_secret_value().split(","))),
         max_turns=settings.memory.max_turns,
+        when_busy=settings.chat.when_busy,
         keep=timedelta(days=settings.memory.keep_days) if settings.memory.keep_days else None,
     )
 

@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from core.errors import CoreError
 from core.store.sealing import decode_key
+from core.turns import WhenBusy
 
 PREFIX = "TRIALOGUE_"
 FILE_NAME = "trialogue.toml"
@@ -171,6 +172,7 @@ class Memory(_Section):
 
 class Chat(_Section):
     buttons: bool = True
+    when_busy: WhenBusy = "queue"
 
 
 class Settings(BaseSettings):

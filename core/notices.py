@@ -15,6 +15,8 @@ NOT_REMEMBERED = "I do not remember that answer any more."
 NOT_THE_NEWEST = "Only my newest answer here can be changed."
 NOT_YOURS = "Only who asked can do that."
 VOTED = "Thank you, I have noted that."
+SET = "That is set, for everyone in this place."
+NO_SETTING = "There is no such setting, or it cannot be that."
 
 
 def in_line(place: int, seconds: float | None) -> str:

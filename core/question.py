@@ -43,7 +43,8 @@ class Question:
         turn = replace(turn, messages=self.before.messages)
         if self.so_far:
             return replace(turn, versions=self.before.versions, version=self.before.version)
-        others = _versions(self.before)[1 - MOST_VERSIONS :]
+        # One that was ended before its first word is none.
+        others = [each for each in _versions(self.before) if each.text.strip()][1 - MOST_VERSIONS :]
         return replace(turn, versions=tuple(others), version=len(others))
 
 

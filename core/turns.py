@@ -15,12 +15,16 @@ Action = Literal["stop", "regenerate", "continue", "previous", "next", "up", "do
 """What a person may do with an answer: end it, have it made anew, have it gone on with, look at the version before
 or after it, and like it or not."""
 
-Kind = Literal["message", "reset", "persona", "stop", "start", "help", "edit", "act", "vote", "delete"]
+WhenBusy = Literal["queue", "interrupt"]
+"""What a message does while another one of its conversation is answered: it waits, or it ends that answer."""
+
+Kind = Literal["message", "reset", "persona", "stop", "start", "help", "edit", "act", "vote", "delete", "setting"]
 """What a person did. `message`, `reset`, `persona` (set it to `text`; an empty text means the default one), `edit`
 (the message `target` now reads `text`) and `act` (`text` is the `Action` on the answer that stands in the message
 `target`) change the conversation and keep its order. The others do not, and are handled at once: `stop`, `start`,
-`help`, `vote` ("up" or "down" is the `text`, for the answer in `target`) and `delete` (the message `target` was
-taken away; nobody is answered)."""
+`help`, `vote` ("up" or "down" is the `text`, for the answer in `target`), `delete` (the message `target` was
+taken away; nobody is answered) and `setting` (`text` is its name and, after a space, what it is to be for the
+place; without that it is as the operator has it). Who may set something is the adapter's to say."""
 
 Role = Literal["user", "assistant"]
 

@@ -30,6 +30,7 @@ from core.store.aside import Aside
 from core.store.claim import Claim
 from core.store.control import STALE_AFTER, ControlEntry
 from core.store.forget import Forget
+from core.store.places import is_setting
 from core.store.store import Store
 from core.traces import trace
 from core.turns import Event
@@ -308,6 +309,12 @@ class Worker:
         if event.kind == "delete":
             await self._forget.message(event.conversation, event.target)
             return ""
+        if event.kind == "setting":
+            name, _, value = event.text.partition(" ")
+            if not is_setting(name, value):
+                return notices.NO_SETTING
+            await self._store.places.put(event.conversation, name, value)
+            return notices.SET
         if event.kind != "vote":
             return self._dialogue.notice(event)
         vote = 1 if event.text == "up" else -1

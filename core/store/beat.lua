@@ -11,7 +11,7 @@ for i = 1, #KEYS / 2 do
   if state[1] == token and state[2] == fence then
     redis.call('HSET', conversation, 'until', now + lease)
     redis.call('XCLAIM', ready, 'workers', 'worker', 0, entry, 'JUSTID')
-    answers[i] = state[3] == number and 2 or 1
+    answers[i] = tonumber(state[3] or '0') >= tonumber(number) and 2 or 1
   else
     answers[i] = 0
   end

@@ -56,4 +56,4 @@ for i = 0, tonumber(redis.call('HGET', reply, 'parts') or '0') - 1 do
   parts[#parts + 1] = redis.call('HMGET', reply, 'p' .. i, 'm' .. i)
 end
 return {'ours', fence, phase, number, event, text, redis.call('LRANGE', turns, start, -1), last,
-  redis.call('HGET', place, 'persona'), state[9] or '', tonumber(state[10] or '0') == number and 1 or 0, tries, parts}
+  redis.call('HGET', place, 'persona'), state[9] or '', tonumber(state[10] or '0') >= number and 1 or 0, tries, parts}

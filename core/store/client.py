@@ -33,6 +33,7 @@ from core.store.records import Records
 from core.store.scripts import Call, ScriptName
 from core.store.sealing import Keyring
 from core.store.servers import Servers
+from core.turns import WhenBusy
 
 if TYPE_CHECKING:
     from core.store.embedded import EmbeddedServer
@@ -53,7 +54,7 @@ class StoreSettings:
     The number of `shards` is fixed when a store is made. Stores with different `prefix`es may share a server.
     Of each conversation the last `max_turns` turns are kept, for as long as `keep` (`None`: for ever). A call that
     does not get through is repeated for `patience` seconds. Where there are `encryption_keys`, what people said is
-    encrypted with the first.
+    encrypted with the first. `when_busy` is for places where nothing else is set.
     """
 
     url: str = field(default="embedded", repr=False)
@@ -65,6 +66,7 @@ class StoreSettings:
     max_turns: int = 2000
     keep: timedelta | None = None
     patience: float = 5.0
+    when_busy: WhenBusy = "queue"
 
 
 class Client:

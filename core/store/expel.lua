@@ -3,7 +3,7 @@
 local conversation, mailbox, reply, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, first_event = ARGV[1], 2
 
-local state = redis.call('HMGET', conversation, 'phase', 'entry')
+local state = redis.call('HMGET', conversation, 'phase', 'entry', 'done', 'stop')
 local under_way
 if state[1] == 'delivering' then
   under_way = redis.call('HGET', reply, 'event')
@@ -16,6 +16,11 @@ for i = first_event, #ARGV do
   ended = ended or ARGV[i] == under_way
 end
 if not ended then
+  -- What waits moved up: a mark that meant some of it would hit others.
+  local number = tonumber(state[3] or '0') + (state[1] == 'delivering' and 0 or 1)
+  if tonumber(state[4] or '0') > number then
+    redis.call('HSET', conversation, 'stop', number)
+  end
   return 1
 end
 redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries', 'stop', 'entry')

@@ -14,6 +14,7 @@ from core.store.aside import Aside
 from core.store.client import Client
 from core.store.forget import Person
 from core.store.inbox import StoreInbox
+from core.store.places import settings
 from core.store.walk import PAGE, Seen, Walk, Words, unseen
 from core.turns import Conversation, Event, Turn
 
@@ -55,6 +56,7 @@ class Place(_Record, frozen=True):
     place: str
     persona: str = ""
     server: str = ""
+    settings: dict[str, str] = {}
 
 
 class Waiting(_Record, frozen=True):
@@ -160,10 +162,10 @@ class Exporter:
 
     async def _place(self, place: str) -> AsyncIterator[Exported]:
         key = self.client.keys.place(Conversation(place))
-        persona, server = await self.client.ask("HMGET", key, "persona", "server", key=key)
-        if persona or server:
-            text = self.client.records.text_if_readable(persona, Conversation(place))
-            yield Place(place, text or "", (server or b"").decode())
+        fields: dict[bytes, bytes] = await self.client.ask("HGETALL", key, key=key)
+        if fields:
+            text = self.client.records.text_if_readable(fields.get(b"persona"), Conversation(place))
+            yield Place(place, text or "", fields.get(b"server", b"").decode(), settings(fields))
 
     async def _aside(self, matches: Callable[[Event], bool]) -> AsyncIterator[Exported]:
         for entry in await Aside(self.client, self.inbox).all():

@@ -14,6 +14,7 @@ from core.store.aside import Aside
 from core.store.client import Client
 from core.store.export import FORMAT, Export, Exported, Place, Said, SetAside, Summary, Waiting
 from core.store.inbox import StoreInbox
+from core.store.places import PREFIX
 from core.store.records import forgotten
 from core.turns import Conversation, Turn
 
@@ -73,11 +74,13 @@ class Importer:
                 key = self._keys.conversation("c", Conversation(place, thread))
                 summaries = self._records.encode(summary.Summaries(summary.Summary(text, upto)))
                 await self._client.ask("HSETNX", key, "summary", summaries, key=key, commit=True)
-            case Place(place=place, persona=persona, server=server):
+            case Place(place=place, persona=persona, server=server, settings=settings):
                 key = self._keys.place(Conversation(place))
                 await self._set(key, persona=persona)
                 if server:
                     await self._client.ask("HSETNX", key, "server", server, key=key, commit=True)
+                for name, value in settings.items():
+                    await self._client.ask("HSETNX", key, PREFIX + name.encode(), value, key=key, commit=True)
             case Waiting(event=event):
                 await self._inbox.accept(event)
             case SetAside(event=event, tries=tries):

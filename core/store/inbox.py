@@ -16,7 +16,7 @@ from core.store.channels import Channels
 from core.store.client import Client
 from core.store.keys import conversation_id
 from core.store.records import Records, ShowingRecord
-from core.turns import Conversation, Event, Shown, Turn
+from core.turns import Conversation, Event, Shown, Turn, WhenBusy
 
 MAILBOX = 256
 """How many events of one conversation may wait."""
@@ -34,10 +34,11 @@ _UNSEEN_CHANGES = 64
 
 
 class StoreInbox:
-    """`core.turns.Inbox` on Redis."""
+    """`core.turns.Inbox` on Redis. `when_busy` is for places where nothing else is set."""
 
-    def __init__(self, client: Client, channels: Channels) -> None:
+    def __init__(self, client: Client, channels: Channels, when_busy: WhenBusy = "queue") -> None:
         self._client = client
+        self._when_busy = when_busy
         self._channels = channels
         self._keys = client.keys
         self._records = client.records
@@ -49,7 +50,7 @@ class StoreInbox:
         match event.kind:
             case "stop":
                 answer = await self._stop(event, seen, token)
-            case "start" | "help" | "vote" | "delete":
+            case "start" | "help" | "vote" | "delete" | "setting":
                 stream = self._keys.queue("ctl", event.room.platform, event.conversation)
                 answer = await self._client.run(
                     "control",
@@ -68,6 +69,7 @@ class StoreInbox:
 
     async def _post(self, event: Event, seen: str, token: str) -> int:
         conversation = event.conversation
+        ends = await self._under_edit(event) if event.kind == "edit" else b""
         answer: int = await self._client.run(
             "accept",
             [
@@ -75,11 +77,22 @@ class StoreInbox:
                 self._keys.conversation("q", conversation),
                 self._keys.queue("ready", event.room.platform, conversation),
                 seen,
+                self._keys.place(conversation),
             ],
             *(token, self._records.encode(event), conversation_id(conversation), MAILBOX, _seconds(REMEMBERED)),
+            *(self._keys.channel(STOPS), self._when_busy if event.kind == "message" else "", ends),
             commit=True,
         )
         return answer
+
+    async def _under_edit(self, event: Event) -> bytes:
+        """The event at the mailbox's head, if it is the message that was edited, or an edit of it."""
+        mailbox = self._keys.conversation("q", event.conversation)
+        head: bytes | None = await self._client.ask("LINDEX", mailbox, 0, key=mailbox)
+        for first in self._records.events([head] if head else [], event.conversation):
+            if event.target and event.target in {first.message, first.target if first.kind == "edit" else ""}:
+                return head or b""
+        return b""
 
     async def _stop(self, event: Event, seen: str, token: str) -> int:
         conversation = event.conversation

@@ -8,7 +8,7 @@ follows from a conversation's place alone: a place's persona and all conversatio
     {s}:q:<conversation>   list     mailbox: accepted events not yet answered
     {s}:t:<conversation>   list     memory: one record a turn; the last one's number is in the hash
     {s}:r:<conversation>   hash     the reply under way: its parts, and the final text while it is delivered
-    {s}:p:<place>          hash     what is set for a place, and the server that it belongs to
+    {s}:p:<place>          hash     what is set for a place (the persona, `set.<name>`), and the server that it has
     {s}:ready:<platform>   stream   conversations with mail, one entry per activation
     {s}:ctl:<platform>     stream   events that need no conversation
     {s}:unreadable         stream   events that nobody could read, the last few

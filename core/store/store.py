@@ -16,6 +16,7 @@ from core.store.fleet import StoreFleet
 from core.store.folds import Folds
 from core.store.inbox import StoreInbox
 from core.store.memory import Memory
+from core.store.places import Places
 from core.store.retention import Retention
 from core.store.streams import WorkQueue
 from core.store.upkeep import Upkeep
@@ -26,8 +27,8 @@ _LEAVE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What `open_store` yields. `inbox` is for adapters, `claims`, `folds`, `control`, `votes` and `fleet` are for
-    workers, and `upkeep` must run in some process."""
+    """What `open_store` yields. `inbox` is for adapters, `claims`, `folds`, `control`, `votes`, `places` and
+    `fleet` are for workers, and `upkeep` must run in some process."""
 
     inbox: StoreInbox
     claims: Claims
@@ -35,6 +36,7 @@ class Store:
     control: Control
     memory: Memory
     votes: Votes
+    places: Places
     fleet: StoreFleet
     upkeep: Upkeep
     client: Client
@@ -65,13 +67,13 @@ async def open_store(
         claims = Claims(client, channels, ready, max_turns=most, lease=lease, beat_every=beat_every, outage=outage)
         folds = Folds(client, lease=lease, beat_every=beat_every)
         fleet = StoreFleet(client, channels)
-        inbox, memory = StoreInbox(client, channels), Memory(client)
+        inbox, memory = StoreInbox(client, channels, settings.when_busy), Memory(client)
         votes = Votes(client, memory)
         retention = Retention(client, Aside(client, inbox), keep=settings.keep, max_turns=most)
         upkeep = Upkeep(client, retention)
         async with fleet.listening:
             try:
-                yield Store(inbox, claims, folds, control, memory, votes, fleet, upkeep, client)
+                yield Store(inbox, claims, folds, control, memory, votes, Places(client), fleet, upkeep, client)
             finally:
                 with suppress(StoreUnavailable, TimeoutError):
                     async with asyncio.timeout(_LEAVE_SECONDS):

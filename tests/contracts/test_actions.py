@@ -180,6 +180,31 @@ async def test_edited_message_is_answered_anew_in_place(rig: Rig, store: Store) 
     assert [each.text for each in answer.versions] == [said("helo", 1)]
 
 
+async def test_edit_ends_the_answer_that_is_written_to_the_old_words(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.1), dialogue=WITH_BUTTONS):
+        message = await rig.direct("word " * 500)
+        await rig.until_replies(lambda texts: "word" in " ".join(texts), person="ann")
+        await rig.edit(message, "hello")
+        await shows(rig, "You said: hello")
+    asked, answer = await remembered(store)
+    assert (asked.text, answer.text) == ("hello", "You said: hello")
+    assert [each.cut for each in answer.versions] == ["stopped"]
+
+
+async def test_message_ends_the_answer_under_way_where_that_is_set(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.1), dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await shows(rig, "You said: hello")
+        [conversation] = [each async for each in store.memory.conversations()]
+        await store.places.put(conversation, "when_busy", "interrupt")
+        await rig.direct("word " * 500)
+        await rig.until_replies(lambda texts: "word" in " ".join(texts), person="ann")
+        await rig.direct("next")
+        await rig.until_replies(lambda texts: texts[-1:] == ["You said: next"], person="ann")
+    cut = [turn.cut for turn in await remembered(store) if turn.role == "assistant"]
+    assert cut == ["", "stopped", ""]
+
+
 async def test_edit_of_an_older_message_changes_no_answer(rig: Rig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         first = await rig.direct("one")

@@ -47,6 +47,7 @@ async def fill(store: Store) -> None:
     summary = store.client.records.encode(Summaries(Summary("what was said before", 2)))
     await store.client.ask("HSET", state, "summary", summary, key=state)
     await accept(store, an_event("waits", conversation=PLACES[1]))
+    await store.places.put(PLACES[1], "when_busy", "interrupt")
     await Aside(store.client, store.inbox).put(an_event("was set aside", conversation=PLACES[2]), 3)
 
 
@@ -60,6 +61,7 @@ async def test_export_is_the_same_after_it_came_into_a_store_with_other_shards_t
         assert await bring(other, exported) == len(exported)
         assert sorted(await lines(other)) == sorted(exported)
     claim = await take(other)
+    assert await other.places.of(PLACES[1]) == {"when_busy": "interrupt"}
     assert (claim.event.text, claim.last, claim.persona) == ("waits", 6, f"pirate of {PLACES[1]}")
     assert [turn.number for turn in claim.window] == [1, 2, 3, 4, 5, 6]
     assert [turn.token_ids for turn in claim.window if turn.role == "assistant"] == [(1, 2, 300)] * 3

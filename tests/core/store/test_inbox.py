@@ -1,6 +1,7 @@
 """What adapters see of the store, on a real server."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from redis.asyncio import Redis
 
 from core.errors import Overloaded, StoreUnavailable
 from core.store.client import StoreSettings
+from core.store.forget import Forget
 from core.store.inbox import MAILBOX
 from core.store.scripts import ScriptName
 from core.store.store import Store, open_store
@@ -123,6 +125,63 @@ async def test_a_repeated_stop_does_not_hit_a_later_turn(store: Store) -> None:
     await answer(store)
     await accept(store, an_event())
     assert not await store.inbox.accept(stop)
+    assert not (await take(store)).stopped
+
+
+async def test_a_message_waits_where_nothing_else_is_set(store: Store) -> None:
+    await accept(store, an_event("one"))
+    claim = await take(store)
+    await accept(store, an_event("two"))
+    await store.claims.beat([claim])
+    assert not claim.stopped
+
+
+async def test_a_message_ends_all_that_is_before_it_where_that_is_set(store: Store) -> None:
+    await store.places.put(CONVERSATION, "when_busy", "interrupt")
+    await accept(store, an_event("one"), an_event("two"), an_event("three"))
+    stopped = {claim.event.text: claim.stopped for claim in [await answer(store) for _ in range(3)]}
+    assert stopped == {"one": True, "two": True, "three": False}
+
+
+async def test_what_is_set_for_a_place_goes_before_the_operators_word(store_settings: StoreSettings) -> None:
+    async with open_store(replace(store_settings, when_busy="interrupt")) as store:
+        await accept(store, an_event("one"))
+        claim = await take(store)
+        await store.places.put(CONVERSATION, "when_busy", "queue")
+        await accept(store, an_event("two"))
+        await store.claims.beat([claim])
+        assert not claim.stopped
+        await store.places.put(CONVERSATION, "when_busy", "")
+        assert await store.places.of(CONVERSATION) == {}
+        await accept(store, an_event("three"))
+        await store.claims.beat([claim])
+        assert claim.stopped
+
+
+async def test_a_message_that_ends_others_does_so_once(lossy_way: tuple[Lossy, Store]) -> None:
+    way, store = lossy_way
+    await store.places.put(CONVERSATION, "when_busy", "interrupt")
+    await accept(store, an_event("one"))
+    way.lose_answer_of("accept")
+    await accept(store, an_event("two"))
+    assert way.lost == 1
+    assert [(await answer(store)).stopped for _ in range(2)] == [True, False]
+
+
+async def test_mark_of_what_was_taken_out_hits_nothing_else(store: Store) -> None:
+    await store.places.put(CONVERSATION, "when_busy", "interrupt")
+    gone = replace(an_event("gone"), message="m2")
+    await accept(store, an_event("one"), gone, an_event("three"))
+    await Forget(store.client, store.inbox).message(CONVERSATION, "m2")
+    first, second = await answer(store), await answer(store)
+    assert [(claim.event.text, claim.stopped) for claim in (first, second)] == [("one", True), ("three", False)]
+
+
+async def test_an_edit_ends_the_answer_to_its_message_and_no_other(store: Store) -> None:
+    edit = replace(an_event("uno", kind="edit"), target="m1")
+    await accept(store, replace(an_event("one"), message="m1"), replace(an_event("two"), message="m2"), edit)
+    assert [(await answer(store)).stopped for _ in range(3)] == [True, False, False]
+    await accept(store, replace(an_event("three"), message="m3"), replace(edit, id="web/bot1/again"))
     assert not (await take(store)).stopped
 
 
