@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bots.http.body_limit import BodyLimit
+from bots.http.patience import Patience, protocol
 from core.errors import CoreError
 
 MAX_BODY = 1 << 20
@@ -33,7 +34,14 @@ class PortInUse(CannotListen):
     """Somebody else listens on that port."""
 
 
-async def serve(app_routes: Sequence[BaseRoute], host: str, port: int, *, ready: Callable[[str], None]) -> None:
+async def serve(
+    app_routes: Sequence[BaseRoute],
+    host: str,
+    port: int,
+    *,
+    ready: Callable[[str], None],
+    patience: Patience | None = None,
+) -> None:
     """Serve `app_routes` and /healthz until cancelled; port 0 takes a free one.
 
     `ready` gets the URL once connections are taken. When cancelled, open connections are told to go away and it
@@ -46,7 +54,7 @@ async def serve(app_routes: Sequence[BaseRoute], host: str, port: int, *, ready:
         )
         url = _url(host, listener.getsockname()[1])
         async with asyncio.TaskGroup() as group:
-            server = _Server(_config(app), started=lambda: ready(url))
+            server = _Server(_config(app, patience or Patience()), started=lambda: ready(url))
             serving = group.create_task(server.serve(sockets=[listener]), name="uvicorn")
             try:
                 await asyncio.wait([serving])
@@ -72,10 +80,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: Starlette, patience: Patience) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="off",
+        http=protocol(patience),
         ws="websockets-sansio",
         ws_max_size=MAX_BODY,
         log_config=None,
