@@ -19,6 +19,11 @@ from adapters import Adapter
 from bots.http.api.access import Access
 from bots.http.api.routes import routes as api_routes
 from bots.http.server import serve
+from bots.instruments.health import Check, Health
+from bots.instruments.instruments import Instruments
+from bots.instruments.metrics import Metrics
+from bots.instruments.routes import routes as instrument_routes
+from bots.instruments.tracing import Tracing
 from core.answer import Deliver
 from core.dialogue import Dialogue, DialogueSettings
 from core.engine.engine import Engine
@@ -41,8 +46,8 @@ class Plan:
 
     `alone` names the platforms to which a bot may have one connection only. `address` is where the HTTP server
     listens; `None`: nothing is served. `names` are host names under which it is asked. `personas` are texts by
-    the names that programs give for a model. At a SIGTERM replies that nobody else can go on with have
-    `drain_seconds` to end by themselves.
+    the names that programs give for a model. `tracing` is closed with the bot. At a SIGTERM
+    replies that nobody else can go on with have `drain_seconds` to end by themselves.
     """
 
     engine: Engine | None
@@ -54,6 +59,7 @@ class Plan:
     address: tuple[str, int] | None = None
     names: Collection[str] = ()
     personas: Mapping[str, str] = field(default_factory=dict)
+    tracing: Tracing | None = None
     drain_seconds: float = 20.0
 
 
@@ -100,10 +106,12 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
     escapes a task is fatal: it cancels the block and is raised as an exception group.
     """
     deliver: dict[str, Deliver] = {}
+    instruments = Instruments(Metrics(), plan.tracing)
     bot = Bot([adapter.platform for adapter in plan.adapters], served=plan.address is not None)
-    worker = None
+    engine = worker = None
     if plan.engine is not None:
-        worker = Worker(store, Dialogue(plan.engine, plan.dialogue), deliver, plan.worker)
+        engine = instruments.engine(plan.engine)
+        worker = Worker(store, Dialogue(engine, plan.dialogue), deliver, plan.worker, instruments.turn)
 
     def ready(url: str) -> None:
         bot.url = url
@@ -112,15 +120,15 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
 
     async with asyncio.TaskGroup() as group:
         tasks = []
-        if plan.engine is not None and worker is not None:
-            tasks.append(group.create_task(plan.engine.run(), name="engine"))
+        if engine is not None and worker is not None:
+            tasks.append(group.create_task(engine.run(), name="engine"))
             tasks.append(group.create_task(worker.run(), name="worker"))
             tasks.append(group.create_task(store.upkeep.run(), name="upkeep"))
         for adapter in plan.adapters:
-            life = _Life(adapter, store, plan, bot, deliver, report)
+            life = _Life(adapter, store, plan, bot, deliver, instruments, report)
             tasks.append(group.create_task(life.run(), name=adapter.platform))
         if plan.address is not None:
-            routes = _routes(store, plan)
+            routes = _routes(store, plan, engine, instruments, bot)
             tasks.append(group.create_task(serve(routes, *plan.address, ready=ready), name="http"))
         try:
             yield bot
@@ -129,6 +137,7 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
                 await worker.drain(END_SECONDS, patience=bot.patience)
             for task in tasks:
                 task.cancel()
+            await asyncio.to_thread(instruments.close)
 
 
 class _Life:
@@ -141,6 +150,7 @@ class _Life:
         plan: Plan,
         bot: Bot,
         deliver: dict[str, Deliver],
+        instruments: Instruments,
         report: Report,
     ) -> None:
         self._adapter = adapter
@@ -148,6 +158,7 @@ class _Life:
         self._plan = plan
         self._bot = bot
         self._deliver = deliver
+        self._instruments = instruments
         self._report = report
         self._name = adapter.platform
 
@@ -155,7 +166,7 @@ class _Life:
         """One that stops listening by itself (the person left the terminal) ends the bot."""
         try:
             async with _entered(self._adapter):
-                self._deliver[self._name] = self._adapter.deliver
+                self._deliver[self._name] = self._instruments.deliver(self._adapter.deliver)
                 try:
                     await self._listen_or_deliver()
                 except Refused as exc:
@@ -181,7 +192,7 @@ class _Life:
 
     async def _listen(self) -> None:
         self._started("listening")
-        await self._adapter.listen(self._store.inbox)
+        await self._adapter.listen(self._instruments.inbox(self._store.inbox))
 
     def _stands_by(self, holder: str) -> None:
         self._started(f"standing by; the bot is connected on {holder}")
@@ -212,15 +223,34 @@ async def _entered(adapter: Any) -> AsyncIterator[None]:
         yield
 
 
-def _routes(store: Store, plan: Plan) -> list[BaseRoute]:
+def _routes(
+    store: Store, plan: Plan, engine: Engine | None, instruments: Instruments, bot: Bot
+) -> list[BaseRoute]:
     """Programs are answered where the model is, and people are heard where we listen."""
-    routes: list[BaseRoute] = []
-    if plan.engine is not None:
-        access = Access(ApiKeys(store.client), plan.names)
-        routes += api_routes(plan.engine, access, personas=plan.personas, params=plan.dialogue.params)
+    access = Access(ApiKeys(store.client), plan.names)
+    health = Health(_checks(store, engine, bot))
+    routes = [*instrument_routes(instruments.metrics.registry, health, access)]
+    if engine is not None:
+        routes += api_routes(engine, access, personas=plan.personas, params=plan.dialogue.params)
     if plan.listen:
         routes += [route for adapter in plan.adapters for route in getattr(adapter, "routes", ())]
     return routes
+
+
+def _checks(store: Store, engine: Engine | None, bot: Bot) -> dict[str, Check]:
+    """What must hold for this process to be of use."""
+
+    async def reaches_store() -> bool:
+        await store.ping()
+        return True
+
+    async def runs_model() -> bool:
+        return engine is None or engine.load.alive
+
+    async def listens() -> bool:
+        return bot.listening.is_set() and not bot.refused_all
+
+    return {"store": reaches_store, "model": runs_model, "platforms": listens}
 
 
 def _served(plan: Plan) -> str:

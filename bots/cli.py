@@ -1,7 +1,6 @@
 """The command `trialogue`: what a person types, and nothing of how it is done."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -10,7 +9,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bots import (
@@ -30,6 +28,8 @@ from bots import (
 )
 from bots.app import Plan, run_until_signal
 from bots.errors import clear_errors
+from bots.instruments import logs
+from bots.instruments.tracing import Tracing
 from bots.role import Role
 from bots.settings import BadSettings, Settings, load
 from core.store.store import open_store
@@ -51,9 +51,6 @@ cli.command()(aside.retry)
 cli.command()(say.say)
 cli.command()(evaluate.evaluate)
 console = Console(stderr=True, highlight=False)
-
-CHATTY = ("aiohttp", "discord", "httpx", "markdown_it", "openai", "slack_bolt", "slack_sdk", "telegram", "uvicorn")
-"""Libraries that tell, below their warnings, of every connection, request or line of a message."""
 
 PORT = 8080
 """Where the page is, unless `http.port` says it."""
@@ -96,7 +93,7 @@ def run(
         for name in named:
             if name != "web" and name not in settings.platforms:
                 raise BadSettings(f"{name} has no token; `trialogue init` tells where to get one")
-        _log(settings.log_level)
+        logs.configure(settings.log_level, settings.instruments.logs)
         _run(_serve(settings, names, role))
 
 
@@ -107,7 +104,7 @@ def chat(context: typer.Context, role: RoleOption = Role.all) -> None:
         raise typer.BadParameter("a terminal that does not listen is of no use")
     with clear_errors():
         settings = load(context.obj)
-        _log("error")
+        logs.configure("error", settings.instruments.logs)
         _run(_serve(settings, ("terminal",), role))
 
 
@@ -116,7 +113,7 @@ def _doctor(context: typer.Context, role: RoleOption = Role.all) -> None:
     """Check settings, Redis, model, disk and each token, and say what to do."""
     with clear_errors():
         settings = load(context.obj)
-        _log("error")
+        logs.configure("error", settings.instruments.logs)
         if not _run(doctor.examine(settings, role, Console())):
             raise typer.Exit(1)
 
@@ -150,6 +147,7 @@ async def _serve(settings: Settings, platforms: tuple[str, ...], role: Role) -> 
             dialogue=build.dialogue(settings),
             address=_address(settings, platforms, role),
             names=settings.http.names,
+            tracing=None if settings.instruments.otlp_url is None else Tracing.to(settings.instruments.otlp_url),
             personas=settings.personas,
             drain_seconds=settings.drain_seconds,
         )
@@ -185,14 +183,3 @@ def _progress() -> Iterator[build.Progress]:
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("model", total=1.0)
         yield lambda what, share: progress.update(bar, description=f"model: {what}", completed=share)
-
-
-def _log(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(),
-        format="%(name)s: %(message)s",
-        datefmt="[%X]",
-        handlers=[RichHandler(console=console, show_path=False)],
-    )
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)

@@ -118,6 +118,11 @@ class Http(_Section):
     names: tuple[str, ...] = ()
 
 
+class Instruments(_Section):
+    otlp_url: HttpUrl | None = None
+    logs: Literal["auto", "console", "json"] = "auto"
+
+
 def _encryption_keys(keys: SecretStr) -> SecretStr:
     for key in filter(None, keys.get_secret_value().split(",")):
         decode_key(key)
@@ -199,6 +204,7 @@ class Settings(BaseSettings):
     telegram: Telegram = Telegram()
     slack: Slack = Slack()
     http: Http = Http()
+    instruments: Instruments = Instruments()
     redis: Redis = Redis()
     model: Model = Model()
     memory: Memory = Memory()

@@ -94,7 +94,8 @@ class Event:
     and its version: an edit or a button is not a redelivery. `message` is the platform's own id of the message,
     `target` that of another one, which it is about, `at` its time in seconds since the epoch. `files` names the
     kinds of what came with the text ("image", "voice", "file") that we do not read. `server` is the platform's id
-    of what the room belongs to (a Discord server, a Slack workspace); empty where there is no such thing.
+    of what the room belongs to (a Discord server, a Slack workspace); empty where there is no such thing. `trace`
+    is the W3C traceparent under which the event came in; empty where nobody traces.
 
     `shared`: several people talk in the room, so that it matters who does. `quotes` is what the message refers to
     and the conversation may not have: the message that it replies to, or what was said in a thread before the bot
@@ -112,6 +113,7 @@ class Event:
     files: tuple[str, ...] = ()
     at: float = 0.0
     server: str = ""
+    trace: str = field(default="", repr=False)
     shared: bool = False
     quotes: tuple[Quote, ...] = ()
 

@@ -16,9 +16,10 @@ This module knows no platform, no Redis and no model: adapters are `deliver` fun
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from core import notices
 from core.answer import Answer, Deliver
@@ -64,16 +65,35 @@ class WorkerSettings:
     take_seconds: float = 1.0
 
 
+Ended = Callable[[Literal["lost", "interrupted", "failed", "handed_over"]], None]
+"""Told how a turn has ended, when it was not by its reply."""
+
+Watch = Callable[[Event], AbstractContextManager[Ended]]
+"""A context manager around the turn of an event: whatever happens inside, happens for that event."""
+
+
+@contextmanager
+def unwatched(event: Event) -> Iterator[Ended]:  # noqa: ARG001
+    """Nobody looks."""
+    yield lambda how: None  # noqa: ARG005
+
+
 class Worker:
-    """Answers what waits in the store, for the platforms in `deliver`."""
+    """Answers what waits in the store, for the platforms in `deliver`. Each turn happens inside `watch`."""
 
     def __init__(
-        self, store: Store, dialogue: Dialogue, deliver: Mapping[str, Deliver], settings: WorkerSettings
+        self,
+        store: Store,
+        dialogue: Dialogue,
+        deliver: Mapping[str, Deliver],
+        settings: WorkerSettings,
+        watch: Watch = unwatched,
     ) -> None:
         self._store = store
         self._dialogue = dialogue
         self._deliver = deliver
         self._settings = settings
+        self._watch = watch
         self._aside = Aside(store.client, store.inbox)
         self._forget = Forget(store.client, store.inbox)
         self._folding = Folding(store.folds, dialogue, seconds=settings.turn_seconds)
@@ -181,28 +201,39 @@ class Worker:
 
     async def _run(self, answer: Answer) -> None:
         claim = answer.claim
-        try:
-            if await self._is_hopeless(claim):
-                await self._give_up(answer)
-            elif (deliver := self._deliver.get(claim.event.room.platform)) is None:
-                await self._hand_back(claim)  # its adapter has ended meanwhile
-            elif not await answer.run(deliver):
-                await self._hand_back(claim)
-            elif answer.fold_up_to is not None:
-                self._folding.want(claim.conversation, answer.fold_up_to)
-        except* LeaseLost:
-            log.warning("lost the lease: %s", claim.event.id)
-        except* _AWAY as failures:
-            # The lease runs out by itself, and the entry is claimed again when the store is back.
-            log.warning("the store went away in a turn: %s: %s", claim.event.id, failures.exceptions[0])
-        except* Exception as failures:  # noqa: BLE001 - the turn's edge
-            log.error("a turn failed: %s (try %d)\n%s", claim.event.id, claim.tries, trace(failures))  # noqa: TRY400
-            await self._give_back(answer)
-        finally:
-            self._running.pop(claim, None)
-            self._changed.set()
-            if not self._running:
-                self._folding.resume()
+        with self._watch(claim.event) as ended:
+            try:
+                await self._turn(answer, ended)
+            except* LeaseLost:
+                ended("lost")
+                log.warning("lost the lease: %s", claim.event.id)
+            except* _AWAY as failures:
+                # The lease runs out by itself, and the entry is claimed again when the store is back.
+                ended("interrupted")
+                log.warning("the store went away in a turn: %s: %s", claim.event.id, failures.exceptions[0])
+            except* Exception as failures:  # noqa: BLE001 - the turn's edge
+                ended("failed")
+                log.error("a turn failed: %s (try %d)\n%s", claim.event.id, claim.tries, trace(failures))  # noqa: TRY400
+                await self._give_back(answer)
+            finally:
+                self._running.pop(claim, None)
+                self._changed.set()
+                if not self._running:
+                    self._folding.resume()
+
+    async def _turn(self, answer: Answer, ended: Ended) -> None:
+        claim = answer.claim
+        if await self._is_hopeless(claim):
+            ended("failed")
+            await self._give_up(answer)
+        elif (deliver := self._deliver.get(claim.event.room.platform)) is None:
+            ended("handed_over")
+            await self._hand_back(claim)  # its adapter has ended meanwhile
+        elif not await answer.run(deliver):
+            ended("handed_over")
+            await self._hand_back(claim)
+        elif answer.fold_up_to is not None:
+            self._folding.want(claim.conversation, answer.fold_up_to)
 
     async def _is_hopeless(self, claim: Claim) -> bool:
         """Whether it was tried often enough, by workers that could not say how that ended."""

@@ -1,6 +1,7 @@
 """Clients that keep the server waiting, over real sockets."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,15 +21,13 @@ closed = asyncio.Event()
 async def endless(_request: Request) -> Response:
     async def pieces() -> AsyncIterator[bytes]:
         try:
-            while True:
+            for _ in itertools.count():
                 yield b"x" * 65536
                 await asyncio.sleep(0)  # uvicorn takes what is sent to a closed connection at once
         finally:
             closed.set()
 
     closed.clear()
-    return StreamingResponse(pieces())
-
     return StreamingResponse(pieces())
 
 

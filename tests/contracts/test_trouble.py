@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
-from bots.cli import CHATTY
+from bots.instruments.logs import CHATTY
 from core import notices
 from core.dialogue import DialogueSettings
 from core.engine.scripted import ScriptedEngine

@@ -1,0 +1,124 @@
+"""Watches what the engine is asked: by rooms, by programs, and by itself in idle time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from opentelemetry.trace import Span
+
+from bots.instruments.metrics import Metrics
+from bots.instruments.tracing import Tracing
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Load, Message, Params
+
+
+class WatchedEngine:
+    """`engine`, watched."""
+
+    def __init__(self, engine: Engine, metrics: Metrics, tracing: Tracing | None) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._tracing = tracing
+        self.name = engine.name
+        self.context = engine.context
+        self.fingerprint = engine.fingerprint
+        self.continues = engine.continues
+
+    @property
+    def load(self) -> Load:
+        return self._engine.load
+
+    def count(self, messages: Sequence[Message]) -> int:
+        return self._engine.count(messages)
+
+    @asynccontextmanager
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
+        """See `Engine.generate`."""
+        source = caller.user.partition(":")[0] or "idle"
+        began, finish = time.monotonic(), "failed"
+        stages = _Stages(self._tracing)
+        watched: _Watched | None = None
+        try:
+            async with self._engine.generate(messages, params, caller) as completion:
+                watched = _Watched(completion, stages, self._metrics, source, began)
+                yield watched
+            finish = watched.finish or "left"
+        except asyncio.CancelledError:
+            finish = "left"
+            raise
+        finally:
+            stages.end()
+            self._metrics.completion_seconds.labels(source, finish).observe(time.monotonic() - began)
+
+    async def run(self) -> None:
+        await self._engine.run()
+
+
+class _Stages:
+    """The spans of a completion: prefill until its first token, the line included, and decode after it."""
+
+    def __init__(self, tracing: Tracing | None) -> None:
+        self._tracing = tracing
+        self._span: Span | None = None
+        self.next("prefill")
+
+    def next(self, name: str) -> None:
+        self.end()
+        if self._tracing is not None:
+            self._span = self._tracing.start(name, {})
+
+    def end(self) -> None:
+        if self._span is not None:
+            self._span.end()
+            self._span = None
+
+    def tell(self, prompt: int, cached: int, completion: int) -> None:
+        if self._span is not None:
+            tokens = {"tokens.prompt": prompt, "tokens.cached": cached, "tokens.completion": completion}
+            self._span.set_attributes(tokens)
+
+
+class _Watched:
+    """A completion, watched."""
+
+    def __init__(
+        self, completion: Completion, stages: _Stages, metrics: Metrics, source: str, began: float
+    ) -> None:
+        self.finish = ""
+        self._completion = completion
+        self._stages = stages
+        self._metrics = metrics
+        self._source = source
+        self._began = began
+        self._is_first = True
+
+    @property
+    def place_in_line(self) -> int:
+        return self._completion.place_in_line
+
+    @property
+    def estimate(self) -> float | None:
+        return self._completion.estimate
+
+    def spell(self, token_id: int) -> bytes:
+        return self._completion.spell(token_id)
+
+    def __aiter__(self) -> "_Watched":
+        return self
+
+    async def __anext__(self) -> Delta:
+        delta = await anext(self._completion)
+        if self._is_first:
+            self._is_first = False
+            self._metrics.first_token_seconds.labels(self._source).observe(time.monotonic() - self._began)
+            self._stages.next("decode")
+        if delta.finish:
+            self.finish = delta.finish
+        if (usage := delta.usage) is not None:
+            self._stages.tell(usage.prompt, usage.cached, usage.completion)
+            tokens = {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion}
+            for kind, count in tokens.items():
+                self._metrics.tokens.labels(self._source, kind).inc(count)
+        return delta

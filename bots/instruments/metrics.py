@@ -1,0 +1,109 @@
+"""Counters and histograms for Prometheus: its conventions for names and units, and no label without a bound.
+
+`platform` is an adapter's name, `source` that or "api". A registry belongs to whoever made it; there is no global.
+"""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from core.engine.engine import Load
+
+_SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LONG = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.events = Counter(
+            "trialogue_events",
+            "Events accepted from a platform, by kind.",
+            ["platform", "kind"],
+            registry=registry,
+        )
+        self.running = Gauge("trialogue_turns_running", "Turns under way.", ["platform"], registry=registry)
+        self.turn_seconds = Histogram(
+            "trialogue_turn_duration_seconds",
+            "From the claim of an event to the end of its turn, by outcome.",
+            ["platform", "outcome"],
+            buckets=_LONG,
+            registry=registry,
+        )
+        self.wait_seconds = Histogram(
+            "trialogue_event_wait_seconds",
+            "From when a person wrote, by the platform's clock, to the claim.",
+            ["platform"],
+            buckets=_LONG,
+            registry=registry,
+        )
+        self.first_token_seconds = Histogram(
+            "trialogue_first_token_seconds",
+            "From a request to the model to its first token, the wait in line included.",
+            ["source"],
+            buckets=_LONG,
+            registry=registry,
+        )
+        self.completion_seconds = Histogram(
+            "trialogue_completion_duration_seconds",
+            "From a request to the model to its end, by why it ended.",
+            ["source", "finish"],
+            buckets=_LONG,
+            registry=registry,
+        )
+        self.tokens = Counter(
+            "trialogue_tokens",
+            "Tokens: of prompts, of these found in the cache, and made.",
+            ["source", "kind"],
+            registry=registry,
+        )
+        self.delivery_seconds = Histogram(
+            "trialogue_delivery_call_seconds",
+            "A message from when it is sent until the platform has it.",
+            ["platform"],
+            buckets=_SHORT,
+            registry=registry,
+        )
+        self.changes = Counter(
+            "trialogue_delivery_changes",
+            "Changes of a room that a reply asked for: sends and edits.",
+            ["platform"],
+            registry=registry,
+        )
+        self.lag_seconds = Histogram(
+            "trialogue_delivery_lag_seconds",
+            "From when a reply is whole until its room shows it.",
+            ["platform"],
+            buckets=_SHORT,
+            registry=registry,
+        )
+
+    def watch_engine(self, load: Callable[[], Load]) -> None:
+        """Read the engine's load at each scrape."""
+        self.registry.register(_EngineCollector(load))
+
+
+class _EngineCollector(Collector):
+    def __init__(self, load: Callable[[], Load]) -> None:
+        self._load = load
+
+    def collect(self) -> Iterator[Metric]:
+        load = self._load()
+        for name, text, value in (
+            ("alive", "1 while the model runs.", float(load.alive)),
+            ("running", "Completions that the model writes.", load.running),
+            ("waiting", "Completions that wait in line.", load.waiting),
+            ("running_limit", "How many are written at once at most; 0: unknown.", load.most_running),
+        ):
+            yield GaugeMetricFamily(f"trialogue_engine_{name}", text, value=value)
+        for name, text, value in (
+            ("prefill_tokens", "Tokens of prompts that were read.", load.prefill_tokens),
+            ("decode_tokens", "Tokens that were made.", load.decode_tokens),
+            ("steps", "Forward passes.", load.steps),
+            ("step_seconds", "Time in forward passes.", load.step_seconds),
+        ):
+            yield CounterMetricFamily(f"trialogue_engine_{name}", text, value=value)
