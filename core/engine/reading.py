@@ -53,6 +53,8 @@ class Reading:
         for run in runs:
             sequence = run.sequence
             share = shares.get(sequence.number, 1)
+            if share == sequence.unread > 1 and shares_a_state(self._places, sequence):
+                share -= 1
             token_ids = sequence.tokens(sequence.read, sequence.read + share)
             samples = int(share == sequence.unread)
             if guesses and sequence.phase == "decode":
@@ -75,6 +77,12 @@ class Reading:
         run.drafts.extend(sequence.tokens(len(run.drafts), len(sequence)))
         drafts = run.drafts.propose(most)
         return drafts if self._places.grow(sequence, len(sequence) + len(drafts)) else ()
+
+
+def shares_a_state(places: Places, sequence: Sequence) -> bool:
+    """Whether other candidates go on from its state before the last token of the prompt. A state cannot be cut
+    back, and each of them must read a token itself to sample from."""
+    return not places.rewinds and sequence.params.candidates > 1 and not sequence.completion
 
 
 def _chunk(run: Run, token_ids: tuple[int, ...], samples: int) -> Chunk:

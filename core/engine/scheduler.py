@@ -32,7 +32,7 @@ from core.engine.line import Line
 from core.engine.outlook import Prospect, outlook
 from core.engine.pace import Pace
 from core.engine.places import Place, Places
-from core.engine.reading import Reading, Run
+from core.engine.reading import Reading, Run, shares_a_state
 from core.engine.sequence import Sequence
 from core.errors import Overloaded
 
@@ -194,6 +194,8 @@ class Scheduler:
             assert bool(token_ids) == bool(chunk.samples)
             sequence = run.sequence
             sequence.read += len(chunk.token_ids) - chunk.samples + len(token_ids)
+            if sequence.unread == 1 and shares_a_state(self._places, sequence):
+                self._places.keep(sequence)
             if run.drafts is not None and chunk.samples > 1:
                 run.drafts.judge(chunk.samples - 1, len(token_ids) - 1)
             if token_ids:

@@ -66,6 +66,13 @@ async def test_the_reply_is_the_candidate_that_the_judge_likes_best(engine: Loca
     judge.close()
 
 
+async def test_candidates_share_what_was_read_of_the_prompt(engine: LocalEngine) -> None:
+    prompt = engine.count(CHAT)
+    async with engine.generate(CHAT, replace(PARAMS, candidates=3)) as completion:
+        usages = {delta.candidate: delta.usage async for delta in completion if delta.usage is not None}
+    assert [usage.cached for _, usage in sorted(usages.items())] == [0, prompt - 1, prompt - 1]
+
+
 async def test_who_wants_candidates_or_does_not_wait_is_not_judged(engine: LocalEngine, folder: Path) -> None:
     judge = Judge(folder)
     judged = JudgedEngine(engine, judge, 3)

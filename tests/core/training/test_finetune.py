@@ -72,9 +72,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return read([str(written(tmp_path_factory.mktemp("corpus") / "talk.jsonl", "\n".join(lines)))])
 
 
-def base(folder: Path, template: bool) -> Path:
+def base(folder: Path, template: bool, architecture: str = "llama") -> Path:
     tokenizer = byte_level() if template else byte_level(template=None)
-    model: Any = ARCHITECTURES["llama"](len(tokenizer), 256)
+    model: Any = ARCHITECTURES[architecture](len(tokenizer), 256)
     model.float()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -95,11 +95,19 @@ def tune(corpus: Corpus, folder: Path, output: Path, method: Method, steps: int)
     )
 
 
-@pytest.mark.parametrize(("method", "template"), [("full", True), ("lora", True), ("full", False)])
+@pytest.mark.parametrize(
+    ("method", "template", "architecture"),
+    [
+        ("full", True, "llama"),
+        ("lora", True, "llama"),
+        ("full", False, "llama"),
+        ("full", True, "recurrent"),
+    ],
+)
 async def test_a_tuned_model_answers_as_it_was_taught(
-    corpus: Corpus, tmp_path: Path, method: Method, template: bool
+    corpus: Corpus, tmp_path: Path, method: Method, template: bool, architecture: str
 ) -> None:
-    source, out = base(tmp_path / "base", template), tmp_path / "out"
+    source, out = base(tmp_path / "base", template, architecture), tmp_path / "out"
     trained = tune(corpus, source, out, method, 60)
     assert trained.loss is not None
     assert trained.loss < 0.5
