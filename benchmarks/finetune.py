@@ -21,20 +21,22 @@ from benchmarks.machine import describe
 from core.dialogue import DEFAULT_PERSONA
 from core.engine import threads
 from core.engine.loading import load
-from core.training.corpora.corpus import Corpus, read
+from core.training.corpora.corpus import read
+from core.training.corpora.dialogue import Dialogue
 from core.training.finetune import finetune, lessons
 from core.training.likelihood import Likelihood, likelihood
 from core.training.run import RunSettings
 
 _CONTEXT = 512
+_LESSON, _BATCH = 256, 4  # tokens and lessons of a step, small: a CPU makes few steps
 
 
-def measured(name: str, corpus: Corpus, models_dir: Path) -> Likelihood:
-    """On the test part, in float32."""
+def measured(name: str, dialogues: Sequence[Dialogue], models_dir: Path) -> Likelihood:
+    """In float32."""
     loaded = load(name, models_dir=models_dir, precision="float32", device="cpu", progress=tell)
     threads.use(None)
     taught = list(
-        lessons(corpus.test, loaded.tokenizer, loaded.end_of_turn, context=_CONTEXT, persona=DEFAULT_PERSONA)
+        lessons(dialogues, loaded.tokenizer, loaded.end_of_turn, context=_CONTEXT, persona=DEFAULT_PERSONA)
     )
     return likelihood(loaded.model, taught, tell)
 
@@ -45,9 +47,13 @@ def tell(what: str, share: float) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     corpus = read(["chitchat"])
-    before = measured("default", corpus, arguments.models_dir)
+    test = corpus.test[: arguments.conversations]
     run = RunSettings(
-        output=arguments.output, minutes=arguments.minutes, batch=8, learning_rate=5e-5, checkpoint_minutes=3.0
+        output=arguments.output,
+        minutes=arguments.minutes,
+        batch=_BATCH,
+        learning_rate=1e-4,
+        checkpoint_minutes=3.0,
     )
     began = time.monotonic()
     trained = finetune(
@@ -55,21 +61,22 @@ def main(arguments: argparse.Namespace) -> None:
         run,
         base="default",
         models_dir=arguments.models_dir,
-        context=_CONTEXT,
+        context=_LESSON,
         persona=DEFAULT_PERSONA,
         progress=tell,
     )
     seconds = time.monotonic() - began
     if trained.interrupted:
         raise SystemExit("\nbroken off: the same command goes on from there")
-    after = measured(str(arguments.output), corpus, arguments.models_dir)
+    before = measured("default", test, arguments.models_dir)
+    after = measured(str(arguments.output), test, arguments.models_dir)
     lower = 1 - after.perplexity / before.perplexity
     results = {
         "minutes": arguments.minutes,
         "wall_seconds_of_this_run": round(seconds, 1),
         "steps": trained.steps,
         "validation_loss": trained.loss,
-        "test_dialogues": len(corpus.test),
+        "test_dialogues": len(test),
         "before": {**asdict(before), "perplexity": before.perplexity},
         "after": {**asdict(after), "perplexity": after.perplexity},
         "lower_by": lower,
@@ -77,8 +84,8 @@ def main(arguments: argparse.Namespace) -> None:
     }
     text = f"""# Fine-tuning
 
-SmolLM2-135M-Instruct on `chitchat`, {arguments.minutes:g} minutes of training ({trained.steps} steps of 8
-examples, all weights, float32). Perplexity of the {before.tokens:,} assistant tokens in the {len(corpus.test)}
+SmolLM2-135M-Instruct on `chitchat`, {arguments.minutes:g} minutes of training ({trained.steps} steps of {_BATCH}
+examples, all weights, float32). Perplexity of the {before.tokens:,} assistant tokens in {len(test)}
 conversations of the test part. {arguments.note}
 
 {chr(10).join(f"- {line}" for line in describe(("torch", "transformers", "chitchat-dataset")))}
@@ -101,6 +108,7 @@ Lower by {lower:.1%}.
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.finetune", description=__doc__)
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--conversations", type=int, default=60, help="of the test part, to measure by")
     parser.add_argument("--output", type=Path, required=True, help="the folder of the tuned model")
     parser.add_argument("--note", default="", help="what else ran on the machine; kept with the results")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"))
