@@ -1,9 +1,11 @@
 """What an adapter is: it speaks one platform, and knows of the core only `core.turns` and `core.errors`."""
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from core.turns import Event, Inbox, Reply
+from core.turns import Attachment, Event, Inbox, Reply
 
 
 class Adapter(Protocol):
@@ -22,6 +24,16 @@ class Adapter(Protocol):
     async def listen(self, inbox: Inbox) -> None: ...
 
     async def deliver(self, event: Event, reply: Reply) -> None: ...
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """An adapter of a platform on which people send files."""
+
+    def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The bytes of an attachment of one of this adapter's events, from the platform's own servers and from
+        nowhere else. Raises `core.errors.NotFetched`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class Feature(StrEnum):
     DELETIONS = "a message that is deleted is forgotten"
     REPLIES = "what a message replies to is known"
     EARLIER = "what was said in a thread before the bot was called is known"
+    FILES = "files are read: text, and the text of PDFs"
     LINE = "the place in line is shown"
     MISSED = "what was said while the bot was away is answered"
     ONCE = "a send whose answer was lost is never repeated"

@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from adapters import Adapter
+from adapters import Adapter, Fetches
 from bots.http.api.access import Access
 from bots.http.api.routes import routes as api_routes
 from bots.http.server import serve
@@ -28,6 +28,7 @@ from core.answer import Deliver
 from core.dialogue import Dialogue, DialogueSettings
 from core.engine.engine import Engine
 from core.errors import Refused
+from core.files.reader import Fetch, FileSettings, Reader
 from core.store.api_keys import ApiKeys
 from core.store.leases import Leases
 from core.store.store import Store
@@ -44,10 +45,11 @@ Report = Callable[[str], None]
 class Plan:
     """What to run. Without an `engine` nothing is answered here, without `listen` nothing is heard.
 
-    `alone` names the platforms to which a bot may have one connection only. `address` is where the HTTP server
-    listens; `None`: nothing is served. `names` are host names under which it is asked. `personas` are texts by
-    the names that programs give for a model. `tracing` is closed with the bot. At a SIGTERM
-    replies that nobody else can go on with have `drain_seconds` to end by themselves.
+    `alone` names the platforms to which a bot may have one connection only. Files that come with messages are read
+    as `files` says; `None`: they are not. `address` is where the HTTP server listens; `None`: nothing is served.
+    `names` are host names under which it is asked. `personas` are texts by the names that programs give for a
+    model. `tracing` is closed with the bot. At a SIGTERM replies that nobody else can go on with have
+    `drain_seconds` to end by themselves.
     """
 
     engine: Engine | None
@@ -56,6 +58,7 @@ class Plan:
     alone: Collection[str] = ()
     dialogue: DialogueSettings = field(default_factory=DialogueSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    files: FileSettings | None = None
     address: tuple[str, int] | None = None
     names: Collection[str] = ()
     personas: Mapping[str, str] = field(default_factory=dict)
@@ -107,11 +110,13 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
     """
     deliver: dict[str, Deliver] = {}
     instruments = Instruments(Metrics(), plan.tracing)
+    fetch: dict[str, Fetch] = {}
     bot = Bot([adapter.platform for adapter in plan.adapters], served=plan.address is not None)
     engine = worker = None
     if plan.engine is not None:
         engine = instruments.engine(plan.engine)
-        worker = Worker(store, Dialogue(engine, plan.dialogue), deliver, plan.worker, instruments.turn)
+        reader = None if plan.files is None else Reader(plan.files, fetch)
+        worker = Worker(store, Dialogue(engine, plan.dialogue), deliver, plan.worker, instruments.turn, reader)
 
     def ready(url: str) -> None:
         bot.url = url
@@ -125,7 +130,7 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
             tasks.append(group.create_task(worker.run(), name="worker"))
             tasks.append(group.create_task(store.upkeep.run(), name="upkeep"))
         for adapter in plan.adapters:
-            life = _Life(adapter, store, plan, bot, deliver, instruments, report)
+            life = _Life(adapter, store, plan, bot, deliver, fetch, instruments, report)
             tasks.append(group.create_task(life.run(), name=adapter.platform))
         if plan.address is not None:
             routes = _routes(store, plan, engine, instruments, bot)
@@ -150,6 +155,7 @@ class _Life:
         plan: Plan,
         bot: Bot,
         deliver: dict[str, Deliver],
+        fetch: dict[str, Fetch],
         instruments: Instruments,
         report: Report,
     ) -> None:
@@ -159,6 +165,7 @@ class _Life:
         self._bot = bot
         self._deliver = deliver
         self._instruments = instruments
+        self._fetch = fetch
         self._report = report
         self._name = adapter.platform
 
@@ -167,6 +174,8 @@ class _Life:
         try:
             async with _entered(self._adapter):
                 self._deliver[self._name] = self._instruments.deliver(self._adapter.deliver)
+                if isinstance(self._adapter, Fetches):
+                    self._fetch[self._name] = self._adapter.fetch
                 try:
                     await self._listen_or_deliver()
                 except Refused as exc:
@@ -178,6 +187,7 @@ class _Life:
             self._refused(exc)
         finally:
             self._deliver.pop(self._name, None)
+            self._fetch.pop(self._name, None)
             self._bot.started(self._name)
 
     async def _listen_or_deliver(self) -> None:

@@ -11,6 +11,7 @@ from bots.settings import Fallback, Model, Settings
 from core.dialogue import DialogueSettings
 from core.engine.engine import Engine, Params
 from core.errors import ModelNotFound
+from core.files.reader import FileSettings
 from core.store.client import StoreSettings
 from core.turns import Fleet
 
@@ -53,6 +54,12 @@ def dialogue(settings: Settings) -> DialogueSettings:
             min_p=model.min_p,
             repetition_penalty=model.repetition_penalty,
         ),
+    )
+
+
+def files(settings: Settings) -> FileSettings:
+    return FileSettings(
+        folder=settings.data_dir / "files", max_mb=settings.files.max_mb, max_tokens=settings.files.max_tokens
     )
 
 

@@ -145,6 +145,7 @@ async def _serve(settings: Settings, platforms: tuple[str, ...], role: Role) -> 
             listen=role.listens,
             alone=build.alone(settings),
             dialogue=build.dialogue(settings),
+            files=build.files(settings),
             address=_address(settings, platforms, role),
             names=settings.http.names,
             tracing=None if settings.instruments.otlp_url is None else Tracing.to(settings.instruments.otlp_url),

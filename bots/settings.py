@@ -175,6 +175,11 @@ class Memory(_Section):
     agreed: tuple[Annotated[str, Field(pattern=r"^[a-z]+/.+$")], ...] = ()
 
 
+class Files(_Section):
+    max_mb: float = Field(10.0, gt=0, le=1000)
+    max_tokens: int = Field(4000, ge=0, le=1_000_000)
+
+
 class Chat(_Section):
     buttons: bool = True
     when_busy: WhenBusy = "queue"
@@ -209,6 +214,7 @@ class Settings(BaseSettings):
     model: Model = Model()
     memory: Memory = Memory()
     chat: Chat = Chat()
+    files: Files = Files()
 
     @classmethod
     def settings_customise_sources(

@@ -10,6 +10,7 @@ from core import controls, notices
 from core.dialogue import Dialogue
 from core.engine.engine import Completion
 from core.errors import CoreError, Overloaded, PromptTooLong, Refused
+from core.files.reader import Read, Reader
 from core.prompt import Prompt, preface
 from core.question import NotPossible, Question, needs_the_model, newest, question, turned
 from core.reply import LeasedReply
@@ -47,12 +48,15 @@ class Answer:
     be summarised afterwards, when it is time for that.
     """
 
-    def __init__(self, claims: Claims, dialogue: Dialogue, claim: Claim, *, seconds: float) -> None:
+    def __init__(
+        self, claims: Claims, dialogue: Dialogue, claim: Claim, *, seconds: float, reader: Reader | None = None
+    ) -> None:
         self.claim = claim
         self.task: asyncio.Task[None] | None = None
         self.fold_up_to: int | None = None
         self._claims = claims
         self._dialogue = dialogue
+        self._reader = reader
         self._seconds = seconds
         self._refusal = ""
         self._before = self._newest()
@@ -186,7 +190,9 @@ class Answer:
     def _is_for_the_model(self) -> bool:
         event = self.claim.event
         if event.kind == "message":
-            return bool(event.text.strip())
+            return bool(event.text.strip()) or (
+                self._reader is not None and self._reader.reads_any(event.attachments)
+            )
         return self._before is not None and needs_the_model(event, self._before)
 
     async def _write(self) -> None:
@@ -207,6 +213,12 @@ class Answer:
         asks = question(claim.event, claim.window, claim.last)
         shown = self._reply.shown_text if self._dialogue.continues else ""
         draft = _Written(shown if shown.startswith(asks.so_far) else asks.so_far)
+        read = await self._read()
+        if not (asks.asked.text.strip() or read.documents or self._halt):
+            await self._notice(notices.left_out(read.left_out))
+            return
+        if claim.event.kind == "message":
+            asks = replace(asks, asked=replace(asks.asked, documents=read.documents))
         try:
             asks, prompt = self._fitting(asks)
             try:
@@ -218,7 +230,9 @@ class Answer:
             log.warning("no answer to %s: %s", claim.event.id, exc)
             await self._apologise(exc.reply, draft.text)
             return
-        notice = _NOTICES.get(cut, "")
+        if not asks.asked.documents:
+            read = read.left_out_all()
+        notice = "\n\n".join(filter(None, (_NOTICES.get(cut, ""), notices.left_out(read.left_out))))
         if not draft.text.strip() and not notice:
             notice = notices.NOTHING
         text = notices.under(draft.text, notice) if notice else draft.text
@@ -233,12 +247,31 @@ class Answer:
         self.fold_up_to = self._dialogue.due(window, claim.summaries, used=prompt.tokens + answered.count)
 
     def _fitting(self, asks: Question, within: int | None = None) -> tuple[Question, Prompt]:
-        """The question with its prompt: rather without what the message refers to than not at all."""
+        """The question with its prompt: rather without what the message brings along than not at all."""
         try:
             return asks, self._prompt(asks, within)
         except PromptTooLong:
-            asks = replace(asks, asked=replace(asks.asked, quotes=()))
+            asks = replace(asks, asked=replace(asks.asked, quotes=(), documents=()))
             return asks, self._prompt(asks, within)
+
+    async def _read(self) -> Read:
+        """What came with the message. Nothing, where the answer is to end before it begins."""
+        event = self.claim.event
+        if self._reader is None or not event.attachments or event.kind != "message" or self._halt is not None:
+            return Read()
+        dialogue = self._dialogue
+        try:
+            async with asyncio.timeout(self._seconds) as self._writing:
+                return await self._reader.read(
+                    event.room.platform,
+                    event.attachments,
+                    most=dialogue.most_read,
+                    count=lambda text: dialogue.count("user", text),
+                )
+        except TimeoutError:
+            return Read()
+        finally:
+            self._writing = None
 
     def _prompt(self, asks: Question, within: int | None = None) -> Prompt:
         claim, text, window, before = self.claim, asks.asked.text, asks.window, preface(asks.asked)

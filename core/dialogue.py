@@ -51,6 +51,11 @@ class Dialogue:
     def tokenizer(self) -> str:
         return self._engine.fingerprint
 
+    @property
+    def most_read(self) -> int:
+        """How many tokens the files with a message may take: half of a prompt, so that the talk has the other."""
+        return self._budget // 2
+
     def count(self, role: str, text: str) -> int:
         """The length of one turn in tokens, with what the chat template puts around it."""
         return self._engine.count([Message("user" if role == "user" else "assistant", text)])

@@ -10,6 +10,7 @@
     ├── CannotTrain         there is nothing to learn from, or nothing that could; says what to do
     ├── StoreUnavailable    Redis cannot be reached, or refuses to write
     ├── LeaseLost           another worker owns the conversation now: stop, and touch nothing
+    ├── NotFetched          a platform did not hand out what somebody sent
     └── Refused             a platform refuses us for good: wrong token, missing intent or scope
 
 Whose fault it is decides the class. `reply` is the sentence for the person in the room; the exception's own
@@ -67,6 +68,10 @@ class StoreUnavailable(CoreError):
 
 class LeaseLost(CoreError):
     """Another worker owns the conversation now. Whoever sees this stops and touches nothing more."""
+
+
+class NotFetched(CoreError):
+    """A platform did not hand out a file. The text says why, and names neither the file nor where it is."""
 
 
 class Refused(CoreError):

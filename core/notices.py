@@ -3,6 +3,8 @@
 What memory holds never contains one of these: they tell a person what happened, and are not part of the talk.
 """
 
+from collections.abc import Sequence
+
 from core.turns import Event
 
 RESET = "I have forgotten this conversation. We start anew."
@@ -64,6 +66,11 @@ def unreadable(event: Event) -> str:
         return EMPTY
     kinds = sorted({_FILES.get(kind, "files") for kind in event.files})
     return NOT_TEXT.format(files=" or ".join(kinds))
+
+
+def left_out(lines: Sequence[str]) -> str:
+    """What of the files that came was not read, and why."""
+    return "\n".join(f"_{line}._" for line in lines)
 
 
 def under(text: str, notice: str) -> str:

@@ -8,6 +8,7 @@ changes, to one that was written before: the window begins where that ends, unle
 none was, the turns that are jumped over are in no prompt until one is.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from functools import partial
 from core.engine.engine import NOBODY, Caller, Message
 from core.errors import PromptTooLong
 from core.summary import AFTER_A_JUMP, NO_SUMMARIES, Count, Summaries
-from core.turns import Quote, Turn
+from core.turns import Document, Quote, Turn
 
 _WITHOUT_A_GAP = 0.75  # of the budget: the most that a prompt takes after a jump, so that no turn is left out
 _LONGEST_QUOTE = 2000  # characters of one message that is referred to
@@ -106,12 +107,20 @@ def _message(turn: Turn) -> Message:
 
 
 def preface(turn: Turn) -> str:
-    """What stands before a person's words: what they refer to, and where several people talk, who they are. It is
-    the same in each prompt."""
+    """What stands before a person's words: what they refer to, the files with them, and where several people talk,
+    who they are. It is the same in each prompt."""
     lines = [f"> {line}" for quote in turn.quotes for line in _quoted(quote).splitlines()]
     quoted = "\n".join(lines) + "\n\n" if lines else ""
+    files = "".join(map(_shown, turn.documents))
     name = turn.speaker.name if turn.shared and turn.speaker is not None else ""
-    return quoted + (f"{name}: " if name else "")
+    return quoted + files + (f"{name}: " if name else "")
+
+
+def _shown(document: Document) -> str:
+    """A file between marks that it has not in itself."""
+    runs = re.findall("`{3,}", document.text)
+    fence = "`" * max(3, *(len(run) + 1 for run in runs), 3)
+    return f"File {document.name}:\n{fence}\n{document.text}\n{fence}\n\n"
 
 
 def _quoted(quote: Quote) -> str:

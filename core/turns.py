@@ -86,6 +86,30 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Something that came with a message and can be fetched.
+
+    `kind` is one of those in `Event.files`. `name`, `size` (bytes; 0: not told) and `type` (a media type) are what
+    the platform says of it, or the sender: none of them need be true. `address` is a small flat mapping that only
+    the adapter reads, and that is never logged.
+    """
+
+    kind: str
+    name: str = field(default="", repr=False)
+    size: int = 0
+    type: str = ""
+    address: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What was read of a file that came with a message, as a model is shown it."""
+
+    name: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that a person did, as an adapter understood it.
 
@@ -93,9 +117,10 @@ class Event:
     with platform and bot account and names room, message and, for anything but a first message, what was done
     and its version: an edit or a button is not a redelivery. `message` is the platform's own id of the message,
     `target` that of another one, which it is about, `at` its time in seconds since the epoch. `files` names the
-    kinds of what came with the text ("image", "voice", "file") that we do not read. `server` is the platform's id
-    of what the room belongs to (a Discord server, a Slack workspace); empty where there is no such thing. `trace`
-    is the W3C traceparent under which the event came in; empty where nobody traces.
+    kinds of what came with the text ("image", "voice", "file"), and `attachments` are those of them that can be
+    fetched. `server` is the platform's id of what the room belongs to (a Discord server, a Slack workspace); empty
+    where there is no such thing. `trace` is the W3C traceparent under which the event came in; empty where nobody
+    traces.
 
     `shared`: several people talk in the room, so that it matters who does. `quotes` is what the message refers to
     and the conversation may not have: the message that it replies to, or what was said in a thread before the bot
@@ -116,6 +141,7 @@ class Event:
     trace: str = field(default="", repr=False)
     shared: bool = False
     quotes: tuple[Quote, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +164,10 @@ class Turn:
     are the tokens that a model made, both by the tokenizer with the fingerprint `tokenizer`. `cut` says why an
     answer ended early. `event` is the event that the turn came from or answers.
 
-    `shared` and `quotes` are those of the event. `messages` are the platform's ids of the messages in which it
-    stands. `versions` are the other answers that were made in this place, in their order, and `version` is how
-    many of them came before this one. `votes` are who liked it (1) and who did not (-1), by their ids.
+    `shared` and `quotes` are those of the event, and `documents` what was read of its files. `messages` are the
+    platform's ids of the messages in which it stands. `versions` are the other answers that were made in this
+    place, in their order, and `version` is how many of them came before this one. `votes` are who liked it (1) and
+    who did not (-1), by their ids.
     """
 
     number: int
@@ -155,6 +182,7 @@ class Turn:
     cut: Cut = ""
     shared: bool = False
     quotes: tuple[Quote, ...] = ()
+    documents: tuple[Document, ...] = ()
     messages: tuple[str, ...] = ()
     versions: tuple[Version, ...] = ()
     version: int = 0

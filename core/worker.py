@@ -25,6 +25,7 @@ from core import notices
 from core.answer import Answer, Deliver
 from core.dialogue import Dialogue
 from core.errors import CoreError, LeaseLost, Overloaded, Refused, StoreUnavailable
+from core.files.reader import Reader
 from core.folding import Folding
 from core.reply import Notice
 from core.store.aside import Aside
@@ -79,7 +80,8 @@ def unwatched(event: Event) -> Iterator[Ended]:  # noqa: ARG001
 
 
 class Worker:
-    """Answers what waits in the store, for the platforms in `deliver`. Each turn happens inside `watch`."""
+    """Answers what waits in the store, for the platforms in `deliver`. Each turn happens inside `watch`. `reader`
+    reads the files with messages; without one they are not read."""
 
     def __init__(
         self,
@@ -88,10 +90,12 @@ class Worker:
         deliver: Mapping[str, Deliver],
         settings: WorkerSettings,
         watch: Watch = unwatched,
+        reader: Reader | None = None,
     ) -> None:
         self._store = store
         self._dialogue = dialogue
         self._deliver = deliver
+        self._reader = reader
         self._settings = settings
         self._watch = watch
         self._aside = Aside(store.client, store.inbox)
@@ -189,7 +193,11 @@ class Worker:
                 continue
             self._folding.pause()
             self._running[claim] = answer = Answer(
-                self._store.claims, self._dialogue, claim, seconds=self._settings.turn_seconds
+                self._store.claims,
+                self._dialogue,
+                claim,
+                seconds=self._settings.turn_seconds,
+                reader=self._reader,
             )
             answer.task = group.create_task(self._run(answer), name="answer")
 

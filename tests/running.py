@@ -8,6 +8,7 @@ from bots.app import Bot, Plan
 from bots.app import running as run_plan
 from core.dialogue import DialogueSettings
 from core.engine.engine import Engine
+from core.files.reader import FileSettings
 from core.store.store import Store
 from core.worker import WorkerSettings
 
@@ -21,6 +22,7 @@ async def running(
     engine: Engine,
     dialogue: DialogueSettings | None = None,
     worker: WorkerSettings | None = None,
+    files: FileSettings | None = None,
     address: tuple[str, int] | None = None,
 ) -> AsyncIterator[Bot]:
     """The adapters with `engine` on `store`, listening when the block is entered.
@@ -32,6 +34,7 @@ async def running(
         adapters=adapters,
         dialogue=dialogue or DialogueSettings(window=1_000_000),
         worker=worker or QUICK,
+        files=files,
         address=address,
     )
     async with run_plan(store, plan, lambda _line: None) as bot:

@@ -40,7 +40,13 @@ def test_engine_serves_models_and_knows_nobody_who_trains_them(file: Path) -> No
 def test_adapter_knows_only_itself_and_the_seam(file: Path) -> None:
     parts = file.relative_to(ROOT).parts
     own = f"adapters.{parts[1]}" if len(parts) > 2 else "adapters"
-    shared = ("adapters.delivery", "adapters.features", "adapters.markdown", "adapters.recording")
+    shared = (
+        "adapters.delivery",
+        "adapters.features",
+        "adapters.fetching",
+        "adapters.markdown",
+        "adapters.recording",
+    )
     for name in imports(file):
         if within(name, "core"):
             assert name in {"core.turns", "core.errors"}

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +20,9 @@ from adapters.discord.seen import Seen
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.waiting import Waits
 from adapters.features import Feature
+from adapters.fetching import fetched
 from core.errors import Refused, StoreUnavailable
-from core.turns import Event, Fleet, Inbox, Reply
+from core.turns import Attachment, Event, Fleet, Inbox, Reply
 
 __all__ = ["DiscordAdapter", "DiscordSettings", "Patience"]
 
@@ -117,6 +119,9 @@ class DiscordAdapter:
             await self._planner.show(reply, room, room=where)
             return
         await self._planner.show(reply, answer, room=where)
+
+    def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return fetched(str(attachment.address.get("url", "")), bases=self._settings.file_bases)
 
     async def _who_we_are(self) -> str:
         waits = self._waits()

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import discord  # noqa: TID251
 
-from core.turns import Action, Conversation, Event, Kind, Quote, Room, Speaker
+from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
 
 Payload = Mapping[str, Any]
 
@@ -89,6 +89,7 @@ def to_event(payload: Payload, me: str, place: Place) -> Event | None:
         server=str(payload.get("guild_id") or ""),
         shared=not direct,
         quotes=_replied_to(payload, me, place),
+        attachments=tuple(map(_attachment, _attached(payload))),
     )
 
 
@@ -244,11 +245,25 @@ def _words(payload: Payload) -> str:
 def _files(payload: Payload) -> tuple[str, ...]:
     if int(payload.get("flags") or 0) & _VOICE_MESSAGE:
         return ("voice",)
-    kinds = [_kind(file) for file in payload.get("attachments", ())]
+    kinds = [_kind(file) for file in _attached(payload)]
     kinds += ["image"] * len(payload.get("sticker_items", ()))
-    for shot in payload.get("message_snapshots", ()):
-        kinds += [_kind(file) for file in shot.get("message", {}).get("attachments", ())]
     return tuple(dict.fromkeys(kinds))
+
+
+def _attached(payload: Payload) -> list[Payload]:
+    """What came with the message, or with the one that it forwards."""
+    forwarded = (shot.get("message", {}) for shot in payload.get("message_snapshots", ()))
+    return [file for message in (payload, *forwarded) for file in message.get("attachments", ())]
+
+
+def _attachment(file: Payload) -> Attachment:
+    return Attachment(
+        kind=_kind(file),
+        name=str(file.get("filename") or ""),
+        size=int(file.get("size") or 0),
+        type=str(file.get("content_type") or "").partition(";")[0].lower(),
+        address={"url": str(file.get("url") or "")},
+    )
 
 
 def _kind(attachment: Payload) -> str:

@@ -21,12 +21,14 @@ class DiscordSettings:
     """One bot account on Discord.
 
     `api_base` is the REST API with its version, `gateway_url` the websocket to connect to; without one, the API
-    is asked for it. Raises ValueError for an empty token or what is no URL.
+    is asked for it. `file_bases` begin the addresses at which Discord keeps what people send. Raises ValueError
+    for an empty token or what is no URL.
     """
 
     token: str = field(repr=False)
     api_base: str = OFFICIAL_API
     gateway_url: str | None = None
+    file_bases: tuple[str, ...] = ("https://cdn.discordapp.com/", "https://media.discordapp.net/")
 
     def __post_init__(self) -> None:
         if not self.token:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from adapters.delivery import Limited, Pace, Planner, Rate
 from adapters.features import Feature
+from adapters.fetching import fetched
 from adapters.slack import refusals
 from adapters.slack.attendance import Attendance
 from adapters.slack.channel import SlackChannel
@@ -32,7 +34,7 @@ from adapters.slack.socket_mode import SocketMode
 from adapters.slack.statuses import Statuses
 from adapters.slack.waiting import Waits
 from core.errors import Refused
-from core.turns import Event, Fleet, Inbox, Reply
+from core.turns import Attachment, Event, Fleet, Inbox, Reply
 
 __all__ = ["SlackAdapter", "SlackSettings"]
 
@@ -126,6 +128,16 @@ class SlackAdapter:
         asker = event.speaker.id
         channel = SlackChannel(self._client, self._statuses, address, user=self._me.user, asker=asker)
         await self._planner.show(reply, channel, room=address.channel)
+
+    def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        # Whom it does not let in, Slack shows a page to log in at.
+        page = "" if attachment.type == "text/html" else "text/html"
+        return fetched(
+            str(attachment.address.get("url", "")),
+            bases=(self._settings.file_base,),
+            headers={"Authorization": f"Bearer {self._settings.bot_token}"},
+            refused_type=page,
+        )
 
     async def _take_events(self, app: AsyncApp, attendance: Attendance) -> None:
         """Until cancelled."""

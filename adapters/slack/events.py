@@ -17,7 +17,7 @@ import msgspec
 from adapters.slack.buttons import pressed
 from adapters.slack.manifest import COMMAND
 from adapters.slack.readable import mentioned, readable, without
-from core.turns import Action, Conversation, Event, Kind, Quote, Room, Speaker
+from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
 
 COMMANDS_HELP = f"""\
 - `!help` shows this
@@ -51,14 +51,29 @@ class Account:
 
 
 class File(msgspec.Struct, frozen=True):
+    """https://docs.slack.dev/reference/objects/file-object"""
+
     mimetype: str | None = None
     subtype: str | None = None
+    name: str | None = None
+    size: int | None = None
+    url_private_download: str | None = None
 
     @property
     def kind(self) -> str:
         if self.subtype == "slack_audio":
             return "voice"
         return _KINDS.get((self.mimetype or "").partition("/")[0], "file")
+
+    @property
+    def attachment(self) -> Attachment:
+        return Attachment(
+            kind=self.kind,
+            name=self.name or "",
+            size=self.size or 0,
+            type=(self.mimetype or "").lower(),
+            address={"url": self.url_private_download or ""},
+        )
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -167,6 +182,7 @@ def to_event(
         server=me.team,
         shared=not message.direct,
         quotes=tuple(_quoted(before, me, names)) if kind == "message" else (),
+        attachments=tuple(file.attachment for file in message.files or ()),
     )
 
 

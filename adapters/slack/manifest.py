@@ -15,6 +15,7 @@ SCOPES = {
     "channels:read": "knows whether it is in a public channel",
     "chat:write": "answers, and shows that it is thinking",
     "commands": f"has the command {COMMAND}",
+    "files:read": "reads the files that it is sent",
     "groups:history": "reads the threads it is part of in private channels, also what it missed there",
     "groups:read": "knows whether it is in a private channel",
     "im:history": "reads direct messages to it, also those that it missed",

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +24,7 @@ from adapters.telegram.polling import poll
 from adapters.telegram.settings import TelegramSettings
 from adapters.telegram.waiting import Waits
 from core.errors import Refused
-from core.turns import Event, Fleet, Inbox, Reply
+from core.turns import Attachment, Event, Fleet, Inbox, Reply
 
 __all__ = ["TelegramAdapter", "TelegramSettings"]
 
@@ -126,6 +128,11 @@ class TelegramAdapter:
         pace = self._private_pace if channel.chat > 0 else GROUP_PACE
         await self._planner.show(reply, channel, room=str(channel.chat), pace=pace)
         await channel.finish()
+
+    @asynccontextmanager
+    async def fetch(self, attachment: Attachment) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with self._client.download(str(attachment.address.get("file", ""))) as chunks:
+            yield chunks
 
     async def _who_we_are(self) -> str:
         for _ in range(_TRIES_AT_START):

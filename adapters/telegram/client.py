@@ -10,6 +10,8 @@ Why the library's own connection does not do here:
 """
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,9 @@ import msgspec
 from telegram import Bot  # noqa: TID251
 from telegram.error import NetworkError, TelegramError, TimedOut  # noqa: TID251
 from telegram.request import BaseRequest, RequestData  # noqa: TID251
+
+from adapters.fetching import fetched
+from core.errors import NotFetched
 
 logging.getLogger("telegram").setLevel(logging.INFO)  # below that it writes every message's text
 
@@ -148,6 +153,22 @@ class Client(Bot):
             request=connection,
             get_updates_request=connection,
         )
+
+    @asynccontextmanager
+    async def download(self, file: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes of the file with the id `file`; Telegram hands out up to 20 MB of one. Raises `NotFetched`."""
+        try:
+            answer = await self._post("getFile", {"file_id": file})
+        except TelegramError as exc:
+            raise NotFetched(f"getFile: {exc.message}") from exc
+        path = answer.get("file_path") if isinstance(answer, dict) else None
+        # A server of one's own may say where the file is on its disk: that is no address.
+        if not isinstance(path, str) or path.startswith("/") or ".." in path:
+            raise NotFetched("getFile gave no path on the server")
+        root = f"{self.base_file_url}/"  # holds the token: it is in no error
+        url = f"{root}{path}"
+        async with fetched(url, bases=(root,), proxy=_proxy_to(url)) as chunks:
+            yield chunks
 
     async def updates(self, offset: int | None, *, timeout: int, allowed: tuple[str, ...]) -> list[dict[str, Any]]:
         """`getUpdates` without parsing: one update that the library cannot read must not lose the others.

@@ -12,7 +12,7 @@ from typing import get_args
 
 from telegram import CallbackQuery, Chat, Message, MessageEntity, Update, User  # noqa: TID251
 
-from core.turns import Action, Conversation, Event, Kind, Quote, Room, Speaker
+from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
 
 COMMANDS: dict[str, Kind] = {
     "start": "start",
@@ -111,6 +111,7 @@ def to_event(update: Update, me: User, *, place: int | None = None) -> Event | N
         at=message.date.timestamp(),
         shared=group,
         quotes=_quotes(message, me) if kind == "message" else (),
+        attachments=tuple(_attachments(message)),
     )
 
 
@@ -185,6 +186,23 @@ def _files(message: Message) -> tuple[str, ...]:
     if message.animation:
         kinds.pop("file", None)  # an animation comes as a document too
     return tuple(kinds)
+
+
+def _attachments(message: Message) -> Iterator[Attachment]:
+    """Those that Telegram hands out by getFile."""
+    if message.photo:
+        largest = message.photo[-1]
+        yield _attachment("image", "photo.jpg", largest.file_size, "image/jpeg", largest.file_id)
+    for kind, file in (("voice", message.voice), ("audio", message.audio), ("video", message.video)):
+        if file is not None:
+            name = getattr(file, "file_name", None) or f"{kind} message"
+            yield _attachment(kind, name, file.file_size, file.mime_type, file.file_id)
+    if (document := message.document) is not None and not message.animation:
+        yield _attachment("file", document.file_name, document.file_size, document.mime_type, document.file_id)
+
+
+def _attachment(kind: str, name: str | None, size: int | None, media: str | None, number: str) -> Attachment:
+    return Attachment(kind=kind, name=name or "", size=size or 0, type=media or "", address={"file": number})
 
 
 def _event_id(message: Message, me: User, *, captioned: bool) -> str:

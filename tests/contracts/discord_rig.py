@@ -13,7 +13,12 @@ QUICK = Patience(first_wait=0.01, longest_wait=0.1, new_session=(0.0, 0.01))
 
 
 def settings_for(fake: FakeDiscord) -> DiscordSettings:
-    return DiscordSettings(token=fake.token, api_base=fake.api_base, gateway_url=fake.gateway_url)
+    return DiscordSettings(
+        token=fake.token,
+        api_base=fake.api_base,
+        gateway_url=fake.gateway_url,
+        file_bases=(fake.file_base,),
+    )
 
 
 class DiscordRig:
@@ -46,6 +51,10 @@ class DiscordRig:
 
     async def about(self, text: str, to: str, *, person: str = "ann", room: str = "general") -> str:
         return self.fake.say(text, person=person, room=room, mention=True, reply_to=to)
+
+    async def attached(self, text: str, name: str, data: bytes, kind: str, *, person: str = "ann") -> str:
+        await self.fake.until_connected()
+        return self.fake.say(text, person=person, uploads=[self.fake.upload(name, data, kind)])
 
     async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
         await self.fake.until_connected()

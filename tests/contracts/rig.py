@@ -65,6 +65,10 @@ class Rig(DirectRig, Protocol):
         """A message that mentions the bot and refers to `to`: as a reply, or in the thread under it."""
         ...
 
+    async def attached(self, text: str, name: str, data: bytes, kind: str, *, person: str = "ann") -> str:
+        """A direct message with a file of the media type `kind`."""
+        ...
+
     async def own_echo(self) -> None:
         """The platform delivers a message of the bot itself, and one of another bot."""
         ...

@@ -26,7 +26,10 @@ class SlackRig:
     async def __aenter__(self) -> Self:
         await self.fake.__aenter__()
         settings = SlackSettings(
-            bot_token=self.fake.bot_token, app_token=self.fake.app_token, api_base=self.fake.api_base
+            bot_token=self.fake.bot_token,
+            app_token=self.fake.app_token,
+            api_base=self.fake.api_base,
+            file_base=self.fake.file_base,
         )
         waits = Waits(first=0.01, longest=0.1)
         self.adapter = SlackAdapter(settings, self._store.fleet, waits=waits, pace=BRISK)
@@ -45,6 +48,10 @@ class SlackRig:
 
     async def about(self, text: str, to: str, *, person: str = "ann", room: str = "general") -> str:
         return await self.fake.say(f"@trialogue {text}", person=person, room=room, thread=to)
+
+    async def attached(self, text: str, name: str, data: bytes, kind: str, *, person: str = "ann") -> str:
+        files = [self.fake.upload(name, data, kind)]
+        return await self.fake.say(text, person=person, subtype="file_share", files=files)
 
     async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
         return await self.fake.say(text, person=person, room=room)

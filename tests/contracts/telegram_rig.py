@@ -41,6 +41,9 @@ class TelegramRig:
     async def about(self, text: str, to: str, *, person: str = "ann", room: str = "general") -> str:
         return await self.fake.say(f"@{self.fake.me['username']} {text}", person=person, room=room, reply_to=to)
 
+    async def attached(self, text: str, name: str, data: bytes, kind: str, *, person: str = "ann") -> str:
+        return await self.fake.say(person=person, caption=text, document=self.fake.upload(name, data, kind))
+
     async def overheard(self, text: str, *, person: str = "ann", room: str = "general") -> str:
         return await self.fake.say(text, person=person, room=room)
 

@@ -1,35 +1,17 @@
 """What a model is told besides the words: who speaks, and what they refer to; over each platform's own wire."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 
-from core.engine.engine import NOBODY, Caller, Completion, Message, Params
-from core.engine.scripted import ScriptedEngine
 from core.store.forget import Forget, Person
 from core.store.store import Store
+from tests.contracts.attentive import Attentive
 from tests.contracts.discord_rig import DiscordRig
 from tests.contracts.rig import Rig
 from tests.contracts.slack_rig import SlackRig
 from tests.contracts.telegram_rig import TelegramRig
 from tests.running import running
-
-
-class Attentive(ScriptedEngine):
-    """Keeps what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-
-    @asynccontextmanager
-    async def generate(
-        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
-    ) -> AsyncIterator[Completion]:
-        self.asked = [message.whole for message in messages if message.role == "user"]
-        async with super().generate(messages, params, caller) as completion:
-            yield completion
 
 
 @pytest.fixture(params=[DiscordRig, SlackRig, TelegramRig], ids=lambda rig: rig.__name__)

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -67,7 +68,8 @@ class FakeDiscord:
         self.journal: list[Call] = []
         self.down = False  # then it does nothing for anybody
         self.wrong: list[str] = []
-        self.api_base = self.gateway_url = ""
+        self.api_base = self.gateway_url = self.file_base = ""
+        self._uploads: dict[str, bytes] = {}
         self._spec = given_spec()
         self._faults: defaultdict[tuple[str, str], deque[tuple[Fault, float]]] = defaultdict(deque)
         self._held: dict[tuple[str, str], asyncio.Event] = {}
@@ -76,6 +78,7 @@ class FakeDiscord:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/gateway/", self.gateway.handle)
+        app.router.add_get("/attachments/{number}/{name}", self._hand_out)
         for method, path, handler in self._routes():
             app.router.add_route(method, _API + path, self._serving(path, handler))
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
@@ -84,6 +87,7 @@ class FakeDiscord:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         self.api_base = f"http://{host}:{port}{_API}"
+        self.file_base = f"http://{host}:{port}/"
         self.gateway_url = self.gateway.url = self.rest.gateway_url = f"ws://{host}:{port}/gateway/"
         return self
 
@@ -110,13 +114,15 @@ class FakeDiscord:
         reply_to: str | None = None,
         ping: bool = True,
         files: Sequence[str] = (),
+        uploads: Sequence[Json] = (),
         age: float = 0.0,
         deliver: bool = True,
     ) -> str:
         """A person writes in a room of the server, or to the bot alone. Returns the message's id.
 
-        `files` are content types; `ping` is whether a reply calls whom it answers. `age`: it was written so many
-        seconds ago. Without `deliver` the gateway does not speak of it (yet).
+        `files` are content types, and `uploads` what `upload` gave; `ping` is whether a reply calls whom it
+        answers. `age`: it was written so many seconds ago. Without `deliver` the gateway does not speak of it
+        (yet).
         """
         where = self.world.direct(person) if room is None else self.world.named(room)
         content = f"<@{self.world.bot.id}> {text}" if mention else text
@@ -124,7 +130,7 @@ class FakeDiscord:
             self.world.snowflake(age),
             self.world.person(person),
             content,
-            attachments=[self._attachment(kind) for kind in files],
+            attachments=[*(self._attachment(kind) for kind in files), *uploads],
             reference=reply_to,
             pings=ping,
         )
@@ -342,6 +348,19 @@ class FakeDiscord:
 
     def _matching(self, table: Mapping[tuple[str, str], T], method: str, path: str) -> T | None:
         return next((one for (verb, end), one in table.items() if verb == method and path.endswith(end)), None)
+
+    def upload(self, name: str, data: bytes, kind: str) -> Json:
+        """Something that a person attaches to a message; kept where Discord keeps such things."""
+        number = self.world.snowflake()
+        self._uploads[number] = data
+        address = f"{self.file_base}attachments/{number}/{quote(name, safe='')}?ex=1&hm=2"
+        return {"id": number, "filename": name, "size": len(data), "content_type": kind, "url": address,
+                "proxy_url": address}  # fmt: skip
+
+    async def _hand_out(self, request: web.Request) -> web.StreamResponse:
+        if request.query.get("hm") != "2":
+            return web.Response(status=404, text="This content is no longer available.")
+        return web.Response(body=self._uploads[request.match_info["number"]])
 
     def _attachment(self, kind: str) -> Json:
         number = self.world.snowflake()

@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
@@ -53,7 +54,8 @@ class FakeSlack(World):
     ) -> None:
         super().__init__()
         self.api = WebApi(self, rates=rates)
-        self.api_base = ""
+        self.api_base = self.file_base = ""
+        self._uploads: dict[str, bytes] = {}
         self.patience = patience
         self.pauses = pauses
         self.steps: list[tuple[str, bool]] = []
@@ -78,12 +80,14 @@ class FakeSlack(World):
         app = web.Application(client_max_size=1 << 24)
         app.router.add_route("*", "/api/{method}", self._serve)
         app.router.add_get("/link", self._link)
+        app.router.add_get("/files-pri/{number}/download/{name}", self._hand_out)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         self.api_base = f"http://{host}:{port}/api/"
+        self.file_base = f"http://{host}:{port}/files-pri/"
         self._link_base = f"ws://{host}:{port}/link"
         self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
@@ -305,6 +309,20 @@ class FakeSlack(World):
             raise SlackError("not_allowed_token_type")
         if token == self.app_token and not self.api.app_scopes:
             raise SlackError("missing_scope", needed="connections:write", provided="")
+
+    def upload(self, name: str, data: bytes, kind: str) -> Json:
+        """A file that a person shares in a message."""
+        number = f"F{len(self._uploads) + 1}"
+        self._uploads[number] = data
+        address = f"{self.file_base}{number}/download/{quote(name, safe='')}"
+        return {"id": number, "name": name, "mimetype": kind, "size": len(data), "url_private_download": address}
+
+    async def _hand_out(self, request: web.Request) -> web.StreamResponse:
+        """Whom it does not let in, Slack shows a page to log in at, and says that all is well."""
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if bearer != self.bot_token or "files:read" not in self.api.scopes:
+            return web.Response(text="<html>Sign in to Slack</html>", content_type="text/html")
+        return web.Response(body=self._uploads[request.match_info["number"]])
 
     async def _link(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")

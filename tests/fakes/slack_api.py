@@ -21,6 +21,7 @@ ALL_SCOPES = frozenset(
         "im:read",
         "mpim:history",
         "mpim:read",
+        "files:read",
         "users:read",
     }
 )

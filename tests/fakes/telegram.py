@@ -84,6 +84,7 @@ class FakeTelegram(World):
         app = web.Application()
         for path in (r"/bot{token:[^/]*}/{method:\w+}", r"/{caller:[\w.-]+}/bot{token:[^/]*}/{method:\w+}"):
             app.router.add_route("*", path, self._serve)
+        app.router.add_get(r"/file/bot{token:[^/]*}/{path:.+}", self._hand_out)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -125,6 +126,10 @@ class FakeTelegram(World):
             yield
         finally:
             self._held.pop(method.lower()).set()
+
+    async def _hand_out(self, request: web.Request) -> web.StreamResponse:
+        self._authorise(request.match_info["token"])
+        return web.Response(body=self.uploads[request.match_info["path"].removeprefix("documents/")])
 
     def calls(self, method: str) -> list[Call]:
         return [call for call in self.journal if call.method.lower() == method.lower()]

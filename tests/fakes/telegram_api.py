@@ -159,6 +159,19 @@ class BotApi:
         message |= content | {"edit_date": self._world.now()}
         return message
 
+    def _on_getfile(self, params: Json) -> Json:
+        if (data := self._world.uploads.get(params["file_id"])) is None:
+            raise Refusal(400, "Bad Request: invalid file_id")
+        if len(data) > 20 * 1024 * 1024:
+            raise Refusal(400, "Bad Request: file is too big")
+        number = params["file_id"]
+        return {
+            "file_id": number,
+            "file_unique_id": number,
+            "file_size": len(data),
+            "file_path": f"documents/{number}",
+        }
+
     def _on_answercallbackquery(self, params: Json) -> bool:
         query, text = params["callback_query_id"], params.get("text", "")
         if self._world.queries.get(query, "answered") is not None:

@@ -42,7 +42,7 @@ class World:
 
     `privacy`: in groups the bot is sent only what is meant for it. `pending` are the updates that it has not
     acknowledged, `allowed` the kinds that it asked for. `queries` are those of buttons that were pressed, with the
-    words of the bot's answer, and `None` as long as there is none.
+    words of the bot's answer, and `None` as long as there is none. `uploads` are files by their ids.
     """
 
     def __init__(self, *, privacy: bool = True) -> None:
@@ -59,6 +59,7 @@ class World:
         self.chats: dict[int, Chat] = {}
         self.queries: dict[str, str | None] = {}
         self.changed = asyncio.Condition()
+        self.uploads: dict[str, bytes] = {}
         self._names: dict[str, int] = {}
         self._people: dict[str, Json] = {}
         self._numbers = itertools.count(100)
@@ -89,6 +90,13 @@ class World:
             message["reply_to_message"] = self._standing(reply_to)
         await self._receive(chat, message)
         return f"{chat.id}/{message['message_id']}"
+
+    def upload(self, name: str, data: bytes, kind: str) -> Json:
+        """A document that a person sends."""
+        number = f"file_{len(self.uploads) + 1}"
+        self.uploads[number] = data
+        shown = {"file_id": number, "file_unique_id": number, "file_size": len(data)}
+        return shown | {"file_name": name, "mime_type": kind}
 
     async def redeliver(self, message: str) -> None:
         """The same message in another update, as after a lost acknowledgement."""

@@ -1,5 +1,6 @@
 """What `trialogue doctor` and `trialogue init` say about Discord."""
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import discord
@@ -69,6 +70,6 @@ def test_settings_tell_no_token() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"token": ""}, {"token": "x", "api_base": "discord.com"}, {"token": "x", "gateway_url": "http://x"}]
 )
-def test_settings_that_cannot_work_are_refused(wrong: dict[str, str]) -> None:
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="discord"):
         DiscordSettings(**wrong)

@@ -1,0 +1,29 @@
+"""What an attachment is to be read as, by what is said of it. Knows no file: the bytes decide at last."""
+
+from pathlib import PurePosixPath
+from typing import Literal
+
+from core.turns import Attachment
+
+Form = Literal["text", "pdf", "image", "sound", "video"]
+
+_SOUNDS = {"voice", "audio"}
+_LONGEST_LABEL = 80  # characters
+
+
+def form(attachment: Attachment) -> Form:
+    """Whatever is not known to be something else may be text."""
+    if attachment.kind in _SOUNDS:
+        return "sound"
+    if attachment.kind == "image":
+        return "image"
+    if attachment.kind == "video":
+        return "video"
+    is_pdf = attachment.type == "application/pdf" or attachment.name.lower().endswith(".pdf")
+    return "pdf" if is_pdf else "text"
+
+
+def label(name: str) -> str:
+    """A file's name as something to read: one line, no path, no mark of Markdown's that would end a code span."""
+    shown = "".join(char for char in name.replace("\\", "/") if char.isprintable() and char != "`")
+    return PurePosixPath(shown).name[:_LONGEST_LABEL] or "file"

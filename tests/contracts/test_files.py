@@ -1,0 +1,90 @@
+"""Files that people send, over each platform's own wire: read within limits, and honest where they are not."""
+
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.dialogue import DialogueSettings
+from core.files.reader import FileSettings
+from core.store.store import Store
+from tests.contracts.attentive import Attentive
+from tests.contracts.discord_rig import DiscordRig
+from tests.contracts.rig import Rig
+from tests.contracts.slack_rig import SlackRig
+from tests.contracts.telegram_rig import TelegramRig
+from tests.running import running
+
+
+@pytest.fixture(params=[DiscordRig, SlackRig, TelegramRig], ids=lambda rig: rig.__name__)
+async def rig(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Rig]:
+    async with request.param(store) as rig:
+        yield rig
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FileSettings:
+    return FileSettings(folder=tmp_path / "files", max_mb=0.01)
+
+
+def said(text: str) -> str:
+    return f"You said: {text}"
+
+
+async def test_file_is_read_into_the_turn_and_known_later(rig: Rig, store: Store, files: FileSettings) -> None:
+    engine = Attentive()
+    async with running(rig.adapter, store=store, engine=engine, files=files):
+        await rig.attached("sum it up", "../../x.csv", "name,größe\nann,3\n".encode("latin-1"), "text/csv")
+        await rig.until_replies(lambda texts: texts == [said("sum it up")])
+        first = "File x.csv:\n```\nname,größe\nann,3\n\n```\n\nsum it up"
+        assert engine.asked == [first]
+        await rig.direct("and now?")
+        await rig.until_replies(lambda texts: texts[-1:] == [said("and now?")])
+    assert engine.asked == [first, "and now?"]
+    assert list(files.folder.iterdir()) == []
+
+
+async def test_file_without_words_is_a_turn(rig: Rig, store: Store, files: FileSettings) -> None:
+    engine = Attentive()
+    async with running(rig.adapter, store=store, engine=engine, files=files):
+        await rig.attached("", "notes.md", b"# milk", "text/markdown")
+        await rig.until_replies(lambda texts: len(texts) == 1)
+    assert engine.asked == ["File notes.md:\n```\n# milk\n```\n\n"]
+
+
+async def test_file_that_is_too_large_is_told_so_and_the_words_are_answered(
+    rig: Rig, store: Store, files: FileSettings
+) -> None:
+    engine = Attentive()
+    async with running(rig.adapter, store=store, engine=engine, files=files):
+        await rig.attached("what is it?", "big.txt", b"x" * 20_000, "text/plain")
+        [reply] = await rig.until_replies(lambda texts: "larger" in "".join(texts))
+    assert reply.startswith(said("what is it?"))
+    assert "larger than 0.01 MB" in reply
+    assert engine.asked == ["what is it?"]
+
+
+async def test_archive_is_not_opened(rig: Rig, store: Store, files: FileSettings) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.txt", "\0" * 1_000_000)
+    engine = Attentive()
+    async with running(rig.adapter, store=store, engine=engine, files=files):
+        await rig.attached("", "notes.txt", packed.getvalue(), "text/plain")
+        await rig.until_replies(lambda texts: "it is not text" in "".join(texts))
+    assert engine.asked == []
+
+
+async def test_long_file_is_cut_and_says_so(rig: Rig, store: Store, files: FileSettings) -> None:
+    engine = Attentive()
+    async with running(
+        rig.adapter, store=store, engine=engine, files=files, dialogue=DialogueSettings(persona="", window=200)
+    ):
+        await rig.attached("read it", "long.txt", b"word " * 1_000, "text/plain")
+        [reply] = await rig.until_replies(lambda texts: "only its beginning" in "".join(texts))
+    assert reply.startswith(said("read it"))
+    [asked] = engine.asked
+    assert 50 < asked.count("word") <= 100
+    assert "The rest of the file is left out" in asked
