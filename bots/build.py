@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters import Adapter
-from bots.settings import Fallback, Model, Settings
+from bots.settings import Fallback, Files, Model, Settings
 from core.dialogue import DialogueSettings
 from core.engine.engine import Engine, Params
 from core.errors import ModelNotFound
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adapters.discord.adapter import DiscordSettings
     from adapters.slack.adapter import SlackSettings
     from adapters.telegram.adapter import TelegramSettings
+    from core.files.transcriber import Transcriber
 
 Progress = Callable[[str, float], None]
 
@@ -58,8 +59,20 @@ def dialogue(settings: Settings) -> DialogueSettings:
 
 
 def files(settings: Settings) -> FileSettings:
+    files = settings.files
     return FileSettings(
-        folder=settings.data_dir / "files", max_mb=settings.files.max_mb, max_tokens=settings.files.max_tokens
+        folder=settings.data_dir / "files",
+        max_mb=files.max_mb,
+        max_tokens=files.max_tokens,
+        transcribe=None if files.transcribe_url is None else _transcriber(files, files.transcribe_url).text,
+    )
+
+
+def _transcriber(files: Files, url: str) -> "Transcriber":
+    from core.files.transcriber import Transcriber, TranscriberSettings
+
+    return Transcriber(
+        TranscriberSettings(url=url, model=files.transcribe_model, api_key=files.transcribe_key.get_secret_value())
     )
 
 

@@ -178,6 +178,9 @@ class Memory(_Section):
 class Files(_Section):
     max_mb: float = Field(10.0, gt=0, le=1000)
     max_tokens: int = Field(4000, ge=0, le=1_000_000)
+    transcribe_url: HttpUrl | None = None
+    transcribe_key: Token = NoSecret
+    transcribe_model: str = Field("whisper-1", min_length=1)
 
 
 class Chat(_Section):

@@ -7,7 +7,7 @@ It is never executed and never unpacked. What it is called is a label and no mor
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 Fetch = Callable[[Attachment], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 Count = Callable[[str], int]
+Transcribe = Callable[[IO[bytes], Attachment], Awaitable[str]]
+"""What is said in a file. Raises `Unreadable`."""
 
 _MOST_FILES = 10  # of one message
 _FEWEST_TOKENS = 16  # with less room than that a file is not begun
@@ -40,11 +42,12 @@ _NOT_READ: Mapping[Form, str] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSettings:
     """`folder` is where files are while they are read, `max_mb` the most that one may have, in 10⁶ bytes, and
-    `max_tokens` how much of those of one message a model is shown."""
+    `max_tokens` how much of those of one message a model is shown. Without `transcribe` nothing is heard."""
 
     folder: Path
     max_mb: float = 10.0
     max_tokens: int = 4000
+    transcribe: Transcribe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Reader:
 
     def reads_any(self, attachments: Sequence[Attachment]) -> bool:
         """Whether one of them is of a form that may be read."""
-        return any(form(each) not in _NOT_READ for each in attachments)
+        return any(self._why_not(each) is None for each in attachments)
 
     async def read(self, platform: str, attachments: Sequence[Attachment], *, most: int, count: Count) -> Read:
         """What is in `attachments`, in at most `most` tokens by `count`. Never raises for what is in a file."""
@@ -97,7 +100,7 @@ class Reader:
         return Read(tuple(documents), tuple(left_out))
 
     async def _text(self, platform: str, attachment: Attachment) -> str:
-        if (why := _NOT_READ.get(form(attachment))) is not None:
+        if (why := self._why_not(attachment)) is not None:
             raise Unreadable(why)
         if attachment.size > self._settings.max_mb * _MEGABYTE:
             raise self._too_large()
@@ -109,6 +112,8 @@ class Reader:
                     await self._store(fetch, attachment, file)
                 if form(attachment) == "pdf":
                     return await pdf.read(file)
+                if form(attachment) == "sound" and self._settings.transcribe is not None:
+                    return await self._settings.transcribe(file, attachment)
                 return await asyncio.to_thread(text.read, file)
         except NotFetched as exc:
             log.warning("a file is not read: %s", exc)
@@ -118,6 +123,11 @@ class Reader:
         except OSError as exc:
             log.warning("a file is not read: %s", exc.strerror or type(exc).__name__)
             raise Unreadable("it could not be kept") from exc
+
+    def _why_not(self, attachment: Attachment) -> str | None:
+        """Why such a thing is never read; `None` if it may be."""
+        found = form(attachment)
+        return None if found == "sound" and self._settings.transcribe is not None else _NOT_READ.get(found)
 
     def _nameless(self) -> IO[bytes]:
         self._settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

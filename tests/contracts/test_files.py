@@ -3,13 +3,16 @@
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from core.dialogue import DialogueSettings
 from core.files.reader import FileSettings
 from core.store.store import Store
+from core.turns import Attachment
 from tests.contracts.attentive import Attentive
 from tests.contracts.discord_rig import DiscordRig
 from tests.contracts.rig import Rig
@@ -88,3 +91,25 @@ async def test_long_file_is_cut_and_says_so(rig: Rig, store: Store, files: FileS
     [asked] = engine.asked
     assert 50 < asked.count("word") <= 100
     assert "The rest of the file is left out" in asked
+
+
+async def test_voice_is_read_where_something_can_hear(rig: Rig, store: Store, files: FileSettings) -> None:
+    async def hear(file: IO[bytes], attachment: Attachment) -> str:
+        file.seek(0)
+        return file.read().decode()
+
+    engine = Attentive()
+    hearing = replace(files, transcribe=hear)
+    async with running(rig.adapter, store=store, engine=engine, files=hearing):
+        await rig.attached("", "note.ogg", b"hello there", "audio/ogg")
+        await rig.until_replies(lambda texts: len(texts) == 1)
+    assert engine.asked == ["File note.ogg:\n```\nhello there\n```\n\n"]
+
+
+async def test_picture_with_words_is_not_passed_over_in_silence(
+    rig: Rig, store: Store, files: FileSettings
+) -> None:
+    async with running(rig.adapter, store=store, engine=Attentive(), files=files):
+        await rig.attached("what is it?", "cat.png", b"\x89PNG", "image/png")
+        [reply] = await rig.until_replies(lambda texts: "pictures" in "".join(texts))
+    assert reply.startswith(said("what is it?"))
