@@ -52,7 +52,7 @@ def question(event: Event, window: Sequence[Turn], last: int) -> Question:
     """What is asked by a message, by an edit, or by the actions "regenerate" and "continue", where `window` ends
     with the conversation's turn number `last`. Raises `NotPossible`."""
     if event.kind == "message":
-        messages = (event.message,) if event.message else ()
+        messages = (event.message, *event.also) if event.message else ()
         asked = Turn(
             number=last + 1,
             role="user",
@@ -82,6 +82,8 @@ def newest(event: Event, window: Sequence[Turn]) -> tuple[Turn, Turn]:
     asked, answer = found
     if asked.speaker is None or asked.speaker.id != event.speaker.id:
         raise NotPossible(notices.NOT_YOURS)
+    if event.kind == "edit" and len(asked.messages) > 1:  # nobody knows any more which of its words those were
+        raise NotPossible(notices.NOT_REMEMBERED)
     if answer is not window[-1]:
         raise NotPossible(notices.NOT_THE_NEWEST)
     return asked, answer

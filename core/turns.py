@@ -15,8 +15,9 @@ Action = Literal["stop", "regenerate", "continue", "previous", "next", "up", "do
 """What a person may do with an answer: end it, have it made anew, have it gone on with, look at the version before
 or after it, and like it or not."""
 
-WhenBusy = Literal["queue", "interrupt"]
-"""What a message does while another one of its conversation is answered: it waits, or it ends that answer."""
+WhenBusy = Literal["queue", "interrupt", "collect"]
+"""What a message does while another one of its conversation is answered: it waits, or it ends that answer, or it
+waits and is answered together with whatever else of its speaker waits then."""
 
 Kind = Literal["message", "reset", "persona", "stop", "start", "help", "edit", "act", "vote", "delete", "setting"]
 """What a person did. `message`, `reset`, `persona` (set it to `text`; an empty text means the default one), `edit`
@@ -122,6 +123,9 @@ class Event:
     where there is no such thing. `trace` is the W3C traceparent under which the event came in; empty where nobody
     traces.
 
+    `also` are the ids of further messages of the speaker that are answered together with this one. `alone`:
+    whoever sent it waits for the answer to it, so that it is never answered together with others.
+
     `shared`: several people talk in the room, so that it matters who does. `quotes` is what the message refers to
     and the conversation may not have: the message that it replies to, or what was said in a thread before the bot
     was called into it, oldest first.
@@ -139,6 +143,8 @@ class Event:
     at: float = 0.0
     server: str = ""
     trace: str = field(default="", repr=False)
+    also: tuple[str, ...] = ()
+    alone: bool = False
     shared: bool = False
     quotes: tuple[Quote, ...] = ()
     attachments: tuple[Attachment, ...] = ()

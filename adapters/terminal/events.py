@@ -33,5 +33,6 @@ def to_event(text: str, *, message: str, at: float) -> Event | None:
         speaker=Speaker(id="local"),
         text=HELP if kind == "help" else rest,
         message=message,
+        alone=True,
         at=at,
     )

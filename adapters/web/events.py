@@ -25,6 +25,7 @@ def to_event(frame: Say | Stop, chat: str, *, at: float) -> Event:
         speaker=Speaker(id=chat, name="You"),
         text=text,
         message=frame.id,
+        alone=True,
         at=at,
     )
 

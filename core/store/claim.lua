@@ -3,12 +3,13 @@
 local conversation, mailbox, turns, reply, place, ready =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local token, entry, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local when_busy, most_collected = ARGV[5], tonumber(ARGV[6])
 local longest = 60000
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = redis.call('HMGET', conversation,
-  'entry', 'own', 'until', 'phase', 'done', 'fence', 'last', 'window', 'summary', 'stop', 'tries')
+  'entry', 'own', 'until', 'phase', 'done', 'fence', 'last', 'window', 'summary', 'stop', 'tries', 'batch')
 local owner, phase = state[2], state[4] or 'answering'
 local done, fence, last = tonumber(state[5] or '0'), tonumber(state[6] or '0'), tonumber(state[7] or '0')
 local window, tries = tonumber(state[8] or '0'), tonumber(state[11] or '0')
@@ -25,12 +26,21 @@ if owner and owner ~= token and left > 0 and left <= math.max(lease, longest) th
   return {'held'}
 end
 
-local number, event, text = done + 1, false, ''
+local number, event, text, others = done + 1, false, '', {}
 if phase == 'delivering' then
   number = done
   event, text = unpack(redis.call('HMGET', reply, 'event', 'text'))
 else
   event = redis.call('LINDEX', mailbox, 0)
+  -- Whoever takes over answers the same events, whatever has come since.
+  local batch = tonumber(state[12] or '0')
+  if event and batch == 0 and (redis.call('HGET', place, 'set.when_busy') or when_busy) == 'collect' then
+    batch = math.min(redis.call('LLEN', mailbox), most_collected)
+    redis.call('HSET', conversation, 'batch', batch)
+  end
+  if batch > 1 then
+    others = redis.call('LRANGE', mailbox, 1, batch - 1)
+  end
 end
 if not event then
   redis.call('HDEL', conversation, 'entry', 'own', 'until', 'tries')
@@ -56,4 +66,4 @@ for i = 0, tonumber(redis.call('HGET', reply, 'parts') or '0') - 1 do
   parts[#parts + 1] = redis.call('HMGET', reply, 'p' .. i, 'm' .. i)
 end
 return {'ours', fence, phase, number, event, text, redis.call('LRANGE', turns, start, -1), last,
-  redis.call('HGET', place, 'persona'), state[9] or '', tonumber(state[10] or '0') >= number and 1 or 0, tries, parts}
+  redis.call('HGET', place, 'persona'), state[9] or '', tonumber(state[10] or '0') >= number and 1 or 0, tries, parts, others}

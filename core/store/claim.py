@@ -1,11 +1,12 @@
 """A conversation that is ours for a while, as a worker holds it in its hands. Knows no way to change it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from core.collecting import together
 from core.store.keys import parse_conversation
-from core.store.records import Records, ShowingRecord
+from core.store.records import Records, ShowingRecord, Unreadable
 from core.store.streams import Entry
 from core.summary import Summaries
 from core.turns import Conversation, Event, Part, Turn
@@ -17,7 +18,8 @@ Phase = Literal["answering", "delivering"]
 class Claim:
     """A conversation that is ours, with all that is needed to answer its next event.
 
-    `event` is the mailbox's head and has `number` in its conversation; while `delivering` it is the event that was
+    `event` is the mailbox's head and has `number` in its conversation, or what so many events from it on as are
+    `taken` come to, where they are answered together; while `delivering` it is the event that was
     answered, and `text` is the final text to deliver. `parts` is what was recorded of the reply so far. `window`
     holds the turns from the stored window start on, and `last` is the number of the conversation's last turn.
     `tries` counts how often the event was claimed in this phase, this time included. `deadline` is the event
@@ -32,6 +34,7 @@ class Claim:
     phase: Phase
     event: Event
     number: int
+    taken: int
     parts: list[Part]
     window: list[Turn]
     last: int
@@ -53,14 +56,16 @@ def conversation_of(entry: Entry) -> Conversation:
 def read_claim(records: Records, entry: Entry, token: str, answer: Sequence[Any], deadline: float) -> Claim:
     """What the claim script answered. Raises `Unreadable` when its event is, or what was shown or is to be."""
     conversation = conversation_of(entry)
-    fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts = answer
+    fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts, others = answer
+    events = together(records.decode(Event, event), _readable(records, others))
     return Claim(
         conversation=conversation,
         token=token,
         fence=fence,
         phase="delivering" if phase == b"delivering" else "answering",
-        event=records.decode(Event, event),
+        event=events.event,
         number=number,
+        taken=events.count,
         parts=[records.decode(ShowingRecord, record).as_part(message) for record, message in parts],
         window=records.turns(window, conversation),
         last=last,
@@ -73,3 +78,12 @@ def read_claim(records: Records, entry: Entry, token: str, answer: Sequence[Any]
         lost=False,
         entry=entry,
     )
+
+
+def _readable(records: Records, events: Iterable[bytes]) -> Iterator[Event]:
+    """The events before the first that cannot be read."""
+    for event in events:
+        try:
+            yield records.decode(Event, event)
+        except Unreadable:
+            return

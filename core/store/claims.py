@@ -28,7 +28,7 @@ from core.store.scripts import Call
 from core.store.streams import WorkQueue
 from core.store.taking import Taker
 from core.summary import Summaries
-from core.turns import Conversation, Part, Turn
+from core.turns import Conversation, Part, Turn, WhenBusy
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class Claims:
         queue: WorkQueue,
         *,
         max_turns: int,
+        when_busy: WhenBusy = "queue",
         lease: float = 9.0,
         beat_every: float = 3.0,
         outage: float = 60.0,
@@ -54,7 +55,7 @@ class Claims:
         self.beat_every = beat_every
         self._client = client
         self._channels = channels
-        self._taker = Taker(client, queue, lease=lease)
+        self._taker = Taker(client, queue, lease=lease, when_busy=when_busy)
         self._keys = client.keys
         self._records = client.records
         self._max_turns = max_turns
@@ -197,6 +198,7 @@ class Claims:
                 claim.event.server,
                 b"" if summaries is None else self._records.encode(summaries),
                 cut,
+                *(claim.taken, self._records.encode(claim.event) if claim.taken > 1 else b""),
                 *map(self._records.encode, turns),
                 commit=True,
             )

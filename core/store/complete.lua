@@ -1,10 +1,11 @@
 -- Puts an answered event's turns into memory and goes from answering to delivering; lease and ready entry stay.
+-- Where several were answered together, `event` is what they came to.
 -- Answers -1: the lease is lost, -2: memory has other turns than the caller thinks, 1: complete (also when repeated).
 local conversation, mailbox, turns, reply, place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, fence, lease, number, last = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local text, window, most, clear = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
 local sets_persona, persona, server, summary = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
-local cut, first_turn = tonumber(ARGV[14]), 15
+local cut, taken, event, first_turn = tonumber(ARGV[14]), tonumber(ARGV[15]), ARGV[16], 17
 
 local state = redis.call('HMGET', conversation, 'own', 'fence', 'phase', 'done', 'last')
 if state[1] ~= token or state[2] ~= fence then
@@ -13,7 +14,7 @@ end
 local time = redis.call('TIME')
 redis.call('HSET', conversation, 'until', time[1] * 1000 + math.floor(time[2] / 1000) + lease)
 local done = tonumber(state[4] or '0')
-if state[3] == 'delivering' and done == number then
+if state[3] == 'delivering' and done == number + taken - 1 then
   return 1
 end
 if done + 1 ~= number or (state[5] or '0') ~= last then
@@ -35,7 +36,7 @@ for i = first_turn, #ARGV do
 end
 redis.call('LTRIM', turns, -most, -1)
 redis.call('HSET', conversation,
-  'phase', 'delivering', 'done', number, 'last', tonumber(last) + count, 'tries', 1)
+  'phase', 'delivering', 'done', number + taken - 1, 'last', tonumber(last) + count, 'tries', 1)
 if window == '' then
   redis.call('HDEL', conversation, 'window')
 else
@@ -51,5 +52,11 @@ end
 if server ~= '' then
   redis.call('HSET', place, 'server', server)
 end
-redis.call('HSET', reply, 'event', redis.call('LPOP', mailbox), 'text', text)
+redis.call('HDEL', conversation, 'batch')
+local answered = redis.call('LPOP', mailbox)
+for _ = 2, taken do
+  redis.call('LPOP', mailbox)
+  answered = event
+end
+redis.call('HSET', reply, 'event', answered, 'text', text)
 return 1

@@ -3,7 +3,7 @@
 local conversation, mailbox, reply, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, first_event = ARGV[1], 2
 
-local state = redis.call('HMGET', conversation, 'phase', 'entry', 'done', 'stop')
+local state = redis.call('HMGET', conversation, 'phase', 'entry', 'done', 'stop', 'batch')
 local under_way
 if state[1] == 'delivering' then
   under_way = redis.call('HGET', reply, 'event')
@@ -12,8 +12,9 @@ else
 end
 local ended = false
 for i = first_event, #ARGV do
+  local position = redis.call('LPOS', mailbox, ARGV[i])
+  ended = ended or ARGV[i] == under_way or (position and position < tonumber(state[5] or '0'))
   redis.call('LREM', mailbox, 0, ARGV[i])
-  ended = ended or ARGV[i] == under_way
 end
 if not ended then
   -- What waits moved up: a mark that meant some of it would hit others.
@@ -23,7 +24,7 @@ if not ended then
   end
   return 1
 end
-redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries', 'stop', 'entry')
+redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries', 'stop', 'entry', 'batch')
 redis.call('DEL', reply)
 if state[2] then
   redis.pcall('XACK', ready, 'workers', state[2])

@@ -59,7 +59,7 @@ class Message:
     id: str
 
     def said(self, event: Event) -> bool:
-        return event.message == self.id or (event.kind == "edit" and event.target == self.id)
+        return self.id in (event.message, *event.also) or (event.kind == "edit" and event.target == self.id)
 
     def wrote(self, turn: Turn) -> bool:
         return turn.role == "user" and self.id in turn.messages

@@ -64,7 +64,16 @@ async def open_store(
         ready = WorkQueue(client, "ready", tasks, stale_after=lease)
         control = Control(client, WorkQueue(client, "ctl", tasks, stale_after=STALE_AFTER))
         most = settings.max_turns + settings.max_turns % 2  # an answer goes with its question
-        claims = Claims(client, channels, ready, max_turns=most, lease=lease, beat_every=beat_every, outage=outage)
+        claims = Claims(
+            client,
+            channels,
+            ready,
+            max_turns=most,
+            when_busy=settings.when_busy,
+            lease=lease,
+            beat_every=beat_every,
+            outage=outage,
+        )
         folds = Folds(client, lease=lease, beat_every=beat_every)
         fleet = StoreFleet(client, channels)
         inbox, memory = StoreInbox(client, channels, settings.when_busy), Memory(client)

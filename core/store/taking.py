@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from core.collecting import MOST_TOGETHER
 from core.errors import StoreUnavailable
 from core.store.claim import Claim, conversation_of, read_claim
 from core.store.client import Client
@@ -14,6 +15,7 @@ from core.store.keys import conversation_id
 from core.store.pipe import outcome, outcomes
 from core.store.scripts import Call
 from core.store.streams import Entry, WorkQueue
+from core.turns import WhenBusy
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +34,12 @@ _LET_GO_SECONDS = 0.5
 class Taker:
     """Claims what is ready, for `lease` seconds. The queue's entries become stale after as long."""
 
-    def __init__(self, client: Client, queue: WorkQueue, *, lease: float) -> None:
+    def __init__(self, client: Client, queue: WorkQueue, *, lease: float, when_busy: WhenBusy) -> None:
         self._client = client
         self._queue = queue
         self._keys = client.keys
         self._lease = lease
+        self._when_busy = when_busy
 
     async def take(self, platforms: Collection[str], count: int, *, wait: float) -> list[Claim]:
         return await self._claim(await self._queue.read(platforms, count, wait=wait))
@@ -112,4 +115,5 @@ class Taker:
     def _call(self, entry: Entry, token: str) -> Call:
         conversation = conversation_of(entry)
         keys = [*self._keys.of(conversation, "c", "q", "t", "r"), self._keys.place(conversation), entry.stream]
-        return Call.of("claim", keys, token, entry.id, int(self._lease * 1000), WIDEST_WINDOW)
+        lease = int(self._lease * 1000)
+        return Call.of("claim", keys, token, entry.id, lease, WIDEST_WINDOW, self._when_busy, MOST_TOGETHER)

@@ -16,7 +16,7 @@ else
   redis.call('HINCRBY', conversation, 'done', 1)
 end
 redis.call('XADD', aside, 'MAXLEN', most, '*', 'c', id, 'e', record)
-redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries')
+redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries', 'batch')
 redis.call('DEL', reply)
 redis.call('XACK', ready, 'workers', entry)
 redis.call('XDEL', ready, entry)

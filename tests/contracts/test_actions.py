@@ -205,6 +205,20 @@ async def test_message_ends_the_answer_under_way_where_that_is_set(rig: Rig, sto
     assert cut == ["", "stopped", ""]
 
 
+async def test_what_a_person_says_meanwhile_is_answered_together_where_that_is_set(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.05), dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await shows(rig, "You said: hello")
+        [conversation] = [each async for each in store.memory.conversations()]
+        await store.places.put(conversation, "when_busy", "collect")
+        await rig.direct("word " * 60)
+        await rig.until_replies(lambda texts: "word" in " ".join(texts), person="ann")
+        messages = [await rig.direct("and"), await rig.direct("then")]
+        await rig.until_replies(lambda texts: texts[-1].split() == ["You", "said:", "and", "then"], person="ann")
+    asked = [turn for turn in await remembered(store) if turn.role == "user"]
+    assert (len(asked), asked[-1].text, asked[-1].messages) == (3, "and\n\nthen", tuple(messages))
+
+
 async def test_edit_of_an_older_message_changes_no_answer(rig: Rig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         first = await rig.direct("one")

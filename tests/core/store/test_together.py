@@ -1,0 +1,112 @@
+"""Messages that are answered together, where a place has it so, on a real server."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.errors import LeaseLost
+from core.store.forget import Forget
+from core.store.store import Store
+from core.turns import Event, Speaker
+from tests.core.store.events import CONVERSATION, an_event
+from tests.core.store.lossy import Lossy
+from tests.core.store.steps import accept, answer, complete, take, take_over
+
+
+def said(text: str, person: str = "p1") -> Event:
+    return replace(an_event(text), message=f"m-{text}", speaker=Speaker(person))
+
+
+async def collect(store: Store) -> None:
+    await store.places.put(CONVERSATION, "when_busy", "collect")
+
+
+async def test_what_waits_is_answered_together_and_what_comes_then_is_not(store: Store) -> None:
+    await collect(store)
+    await accept(store, said("one"), said("two"), said("three"))
+    claim = await take(store)
+    assert (claim.event.text, claim.event.message, claim.event.also) == (
+        "one\n\ntwo\n\nthree",
+        "m-one",
+        ("m-two", "m-three"),
+    )
+    await accept(store, said("four"))
+    await complete(store, claim)
+    await store.claims.delivered(claim)
+    following = await answer(store)
+    assert (following.event.text, following.number, following.last) == ("four", 4, 4)
+    assert await store.claims.take(["web"], 1, wait=0.01) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [said("two", "p2"), an_event("two", kind="persona"), replace(said("two"), alone=True)],
+    ids=["somebody else's", "no message", "waited for"],
+)
+async def test_only_messages_of_one_speaker_are_answered_together(store: Store, other: Event) -> None:
+    await collect(store)
+    other = replace(other, id=an_event().id)
+    await accept(store, said("one"), other, said("three"))
+    assert [(await answer(store)).event.text for _ in range(3)] == ["one", "two", "three"]
+
+
+async def test_whoever_takes_over_answers_the_same_and_delivers_it(hasty: Store, heir: Store) -> None:
+    await collect(hasty)
+    await accept(hasty, said("one"), said("two"))
+    first = await take(hasty)
+    await accept(hasty, said("three"))
+    second = await take_over(heir)
+    assert second.event == first.event
+    await complete(heir, second)
+    third = await take_over(hasty)
+    assert (third.phase, third.event) == ("delivering", first.event)
+    await hasty.claims.delivered(third)
+    assert (await answer(heir)).event.text == "three"
+
+
+@pytest.mark.parametrize("step", ["claim", "complete"])
+async def test_a_step_that_is_repeated_takes_no_other_message(lossy_way: tuple[Lossy, Store], step: str) -> None:
+    way, store = lossy_way
+    await collect(store)
+    await accept(store, said("one"), said("two"))
+    way.lose_answer_of(step)  # type: ignore[arg-type]
+    claim = await take(store)
+    await accept(store, said("three"))
+    await complete(store, claim)
+    assert (way.lost, claim.event.text) == (1, "one\n\ntwo")
+    await store.claims.delivered(claim)
+    assert (await answer(store)).event.text == "three"
+
+
+async def test_what_is_taken_away_ends_the_answer_to_all_and_the_others_are_answered(store: Store) -> None:
+    await collect(store)
+    await accept(store, said("one"), said("two"))
+    claim = await take(store)
+    await accept(store, said("three"))
+    await Forget(store.client, store.inbox).message(CONVERSATION, "m-two")
+    with pytest.raises(LeaseLost):
+        await complete(store, claim)
+    assert (await answer(store)).event.text == "one\n\nthree"
+
+
+async def test_what_is_taken_away_while_it_is_delivered_goes_with_its_answer(store: Store) -> None:
+    await collect(store)
+    await accept(store, said("one"), said("two"))
+    claim = await take(store)
+    await complete(store, claim)
+    await Forget(store.client, store.inbox).message(CONVERSATION, "m-two")
+    with pytest.raises(LeaseLost):
+        await store.claims.delivered(claim)
+
+
+async def test_a_stop_hits_all_that_are_answered_together(store: Store) -> None:
+    await collect(store)
+    await accept(store, said("one"), said("two"))
+    claim = await take(store)
+    await accept(store, an_event(kind="stop"))
+    await store.claims.beat([claim])
+    assert claim.stopped
+    await complete(store, claim)
+    await store.claims.delivered(claim)
+    await accept(store, said("three"))
+    assert not (await take(store)).stopped
