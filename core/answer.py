@@ -11,6 +11,7 @@ from core.dialogue import Dialogue
 from core.engine.engine import Completion
 from core.errors import CoreError, Overloaded, PromptTooLong, Refused
 from core.files.reader import Read, Reader
+from core.languages import translated
 from core.prompt import Prompt, preface
 from core.question import NotPossible, Question, needs_the_model, newest, question, turned
 from core.reply import LeasedReply
@@ -74,8 +75,12 @@ class Answer:
         try:
             return newest(self.claim.event, self.claim.window)[1]
         except NotPossible as exc:
-            self._refusal = str(exc)
+            self._refusal = self._said(str(exc))
             return None
+
+    def _said(self, sentence: str) -> str:
+        """A sentence of ours in the language of whoever is answered."""
+        return translated(sentence, self.claim.event.locale)
 
     def halt(self, why: Halt) -> None:
         """End the answer early; what is written so far becomes final. The first reason counts. One that is being
@@ -133,15 +138,15 @@ class Answer:
         while True:
             await asyncio.sleep(_LOOK_AT_THE_LINE)
             if self._in_line is not None and (place := self._in_line.place_in_line) > 0:
-                sentence = notices.in_line(place, self._in_line.estimate)
+                sentence = notices.in_line(place, self._in_line.estimate, self.claim.event.locale)
                 if sentence != told:
-                    self._reply.wait(sentence, controls.WHILE_WRITING if self._dialogue.controls else ())
+                    self._reply.wait(sentence, self._controls_while_writing)
                     told = sentence
 
     async def apologise(self) -> None:
         """Nobody can write this answer: what was shown stays, and the person is told by whoever delivers."""
         if self._is_for_the_model:
-            await self._apologise(CoreError.reply, self._reply.shown_text)
+            await self._apologise(self._said(CoreError.reply), self._reply.shown_text)
         else:
             await self._notice(self._dialogue.notice(self.claim.event))
 
@@ -175,7 +180,13 @@ class Answer:
     @property
     def _controls(self) -> tuple[Control, ...]:
         """What can be pressed under the answer in memory."""
-        return controls.under(self._answer) if self._answer and self._dialogue.controls else ()
+        if self._answer is None or not self._dialogue.controls:
+            return ()
+        return controls.under(self._answer, self.claim.event.locale)
+
+    @property
+    def _controls_while_writing(self) -> tuple[Control, ...]:
+        return controls.while_writing(self.claim.event.locale) if self._dialogue.controls else ()
 
     async def _show(self, deliver: Deliver) -> None:
         """A refusal ends the writing, and not by a cancellation: a step that is under way must come to its end."""
@@ -228,13 +239,14 @@ class Answer:
                 cut = await self._generate(asks, prompt, draft)
         except CoreError as exc:
             log.warning("no answer to %s: %s", claim.event.id, exc)
-            await self._apologise(exc.reply, draft.text)
+            await self._apologise(self._said(exc.reply), draft.text)
             return
         if not asks.asked.documents:
             read = read.left_out_all()
-        notice = "\n\n".join(filter(None, (_NOTICES.get(cut, ""), notices.left_out(read.left_out))))
+        ours = self._said(_NOTICES.get(cut, "")), notices.left_out(read.left_out)
+        notice = "\n\n".join(filter(None, ours))
         if not draft.text.strip() and not notice:
-            notice = notices.NOTHING
+            notice = self._said(notices.NOTHING)
         text = notices.under(draft.text, notice) if notice else draft.text
         asked, answered = self._counted(asks.asked), self._answered(asks, draft, cut)
         start = asked.number if prompt.start is None else prompt.start
@@ -309,7 +321,7 @@ class Answer:
                         self._write_for(self._seconds)
                     begun = True
                     draft.add(delta.text, delta.token_ids)
-                    self._reply.write(draft.text, controls.WHILE_WRITING if self._dialogue.controls else ())
+                    self._reply.write(draft.text, self._controls_while_writing)
                     if delta.finish == "length":
                         return "length"
         except TimeoutError as exc:
@@ -340,7 +352,7 @@ class Answer:
     async def _turn_to(self, answer: Turn) -> None:
         """Another version of the answer takes its place."""
         turns = self.claim.window[-2], answer
-        notice = _NOTICES.get(answer.cut, "")
+        notice = self._said(_NOTICES.get(answer.cut, ""))
         text = notices.under(answer.text, notice) if notice else answer.text
         await self._claims.complete(
             self.claim, turns=turns, text=text, window=self._start_as_it_was(None), cut=len(turns)

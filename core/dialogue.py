@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from core import notices
 from core.engine.engine import IN_IDLE_TIME, Caller, Completion, Engine, Message, Params
 from core.errors import PromptTooLong
+from core.languages import translated
 from core.prompt import Prompt, build
 from core.summary import NO_SUMMARIES, Summaries, due, longest, request, whole_sentences
 from core.turns import Event, Turn
@@ -134,13 +135,14 @@ class Dialogue:
         """What we say ourselves to whatever is not for the model."""
         match event.kind:
             case "help":
-                return notices.help_text(self._settings.name, event.text)
+                return notices.help_text(self._settings.name, event.text, event.locale)
             case "start":
-                return notices.start_text(self._settings.name)
+                return notices.start_text(self._settings.name, event.locale)
             case "reset":
-                return notices.RESET
+                return translated(notices.RESET, event.locale)
             case "persona":
-                return notices.PERSONA_SET if event.text.strip() else notices.PERSONA_DEFAULT
+                sentence = notices.PERSONA_SET if event.text.strip() else notices.PERSONA_DEFAULT
+                return translated(sentence, event.locale)
             case _:
                 return notices.unreadable(event)
 

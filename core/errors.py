@@ -17,23 +17,25 @@ Whose fault it is decides the class. `reply` is the sentence for the person in t
 text is for the operator and never holds a secret or a person's words.
 """
 
+from core.languages import msgid
+
 
 class CoreError(Exception):
     """The root. Whatever the core raises on purpose is one of these."""
 
-    reply: str = "Something went wrong on my side. Please try again."
+    reply: str = msgid("Something went wrong on my side. Please try again.")
 
 
 class Overloaded(CoreError):
     """A bounded queue is full. Nothing was taken; the caller may try again later."""
 
-    reply = "Too many people are asking at once. Please try again in a minute."
+    reply = msgid("Too many people are asking at once. Please try again in a minute.")
 
 
 class PromptTooLong(CoreError):
     """The newest message does not fit into the model's context, even with no history at all."""
 
-    reply = "That message is longer than I can read at once. Please send a shorter one."
+    reply = msgid("That message is longer than I can read at once. Please send a shorter one.")
 
 
 class InvalidParams(CoreError):
@@ -43,13 +45,13 @@ class InvalidParams(CoreError):
 class EngineError(CoreError):
     """The model failed while it answered."""
 
-    reply = "The model could not answer this. Please try again."
+    reply = msgid("The model could not answer this. Please try again.")
 
 
 class EngineStopped(EngineError):
     """The model is not running, or was stopped while it answered."""
 
-    reply = "I am being restarted. Please ask again in a moment."
+    reply = msgid("I am being restarted. Please ask again in a moment.")
 
 
 class ModelNotFound(CoreError):
@@ -63,7 +65,7 @@ class CannotTrain(CoreError):
 class StoreUnavailable(CoreError):
     """Redis cannot be reached, is still loading, or refuses to write. Nothing was promised."""
 
-    reply = "I cannot reach my memory right now. Please try again in a minute."
+    reply = msgid("I cannot reach my memory right now. Please try again in a minute.")
 
 
 class LeaseLost(CoreError):

@@ -129,6 +129,8 @@ class Event:
     `shared`: several people talk in the room, so that it matters who does. `quotes` is what the message refers to
     and the conversation may not have: the message that it replies to, or what was said in a thread before the bot
     was called into it, oldest first.
+
+    `locale` is the person's, or else the server's, as the platform writes it ("de", "es-419"); empty: unknown.
     """
 
     id: str
@@ -148,6 +150,7 @@ class Event:
     shared: bool = False
     quotes: tuple[Quote, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    locale: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

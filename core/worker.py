@@ -27,6 +27,7 @@ from core.dialogue import Dialogue
 from core.errors import CoreError, LeaseLost, Overloaded, Refused, StoreUnavailable
 from core.files.reader import Reader
 from core.folding import Folding
+from core.languages import translated
 from core.reply import Notice
 from core.store.aside import Aside
 from core.store.claim import Claim
@@ -351,17 +352,17 @@ class Worker:
         if event.kind == "setting":
             name, _, value = event.text.partition(" ")
             if not is_setting(name, value):
-                return notices.NO_SETTING
+                return translated(notices.NO_SETTING, event.locale)
             await self._store.places.put(event.conversation, name, value)
-            return notices.SET
+            return translated(notices.SET, event.locale)
         if event.kind != "vote":
             return self._dialogue.notice(event)
         vote = 1 if event.text == "up" else -1
         for wait in (0.0, 0.5, 2.0):  # where an answer stands is remembered a moment after it does
             await asyncio.sleep(wait)
             if await self._store.votes.cast(event.conversation, event.target, event.speaker.id, vote):
-                return notices.VOTED
-        return notices.NOT_REMEMBERED
+                return translated(notices.VOTED, event.locale)
+        return translated(notices.NOT_REMEMBERED, event.locale)
 
     async def _change(self) -> None:
         """Wait until something that ran has ended."""

@@ -46,7 +46,8 @@ class Place:
     """Where a message was written, as far as its payload does not say so.
 
     `thread`: it is a thread of the channel `parent`. `ours`: the bot is a member of that thread. `roles` are the
-    bot's own roles in the server; `names` are the names of roles and channels by their ids.
+    bot's own roles in the server; `names` are the names of roles and channels by their ids; `locale` is the
+    server's, which a message does not tell of its writer.
     """
 
     thread: bool = False
@@ -54,6 +55,7 @@ class Place:
     ours: bool = False
     roles: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict, repr=False)
+    locale: str = ""
 
 
 def is_thread(kind: object) -> bool:
@@ -90,6 +92,7 @@ def to_event(payload: Payload, me: str, place: Place) -> Event | None:
         shared=not direct,
         quotes=_replied_to(payload, me, place),
         attachments=tuple(map(_attachment, _attached(payload))),
+        locale=place.locale,
     )
 
 
@@ -197,6 +200,7 @@ def _interaction(payload: Payload, me: str, what: str, kind: Kind, text: str, *,
         target=str(pressed["id"]) if pressed else "",
         at=at,
         server=str(payload.get("guild_id") or ""),
+        locale=str(payload.get("locale") or ""),
     )
 
 

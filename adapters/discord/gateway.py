@@ -7,6 +7,7 @@ nothing of accepting; it hands on payloads of messages and commands.
 import asyncio
 import logging
 import random
+from dataclasses import replace
 from typing import Any, Protocol
 
 import discord  # noqa: TID251
@@ -144,7 +145,8 @@ class Gateway(discord.Client):
         thread = Place()
         if isinstance(channel, discord.Thread) or (channel is None and is_thread(payload.get("channel_type"))):
             thread = await self._thread(number, channel if isinstance(channel, discord.Thread) else None)
-        return Place(thread=thread.thread, parent=thread.parent, ours=thread.ours, roles=roles, names=names)
+        locale = "" if guild is None else str(guild.preferred_locale)
+        return replace(thread, roles=roles, names=names, locale=locale)
 
     async def _thread(self, number: int, known: discord.Thread | None) -> Place:
         if known is not None and (known.me is not None or str(known.owner_id) == self._me):

@@ -30,6 +30,7 @@ from adapters.discord.rest import Rejected, Rest
 from adapters.discord.seen import Seen
 from adapters.discord.waiting import Waits
 from core.errors import Overloaded, Refused, StoreUnavailable
+from core.languages import msgid, translated
 from core.turns import Event, Inbox, Quote
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ log = logging.getLogger(__name__)
 WherePlaced = Callable[[Payload], Awaitable[Place]]
 Reads = Callable[[Payload, str, Place], Event | None]
 
-STOPPING = "I stop the answer that I am writing here."
-UNKNOWN = "I do not know this command. `/help` tells which there are."
+STOPPING = msgid("I stop the answer that I am writing here.")
+UNKNOWN = msgid("I do not know this command. `/help` tells which there are.")
 
 _MOST_WAITING = 1000
 _HISTORY, _HISTORY_WITHIN = 20, 3.0  # messages of a thread that the bot is called into, and seconds to read them
@@ -160,10 +161,10 @@ class Intake:
             await self._durable(event, _STORE_PATIENCE, direct)
         except Overloaded as exc:
             log.warning("not taken, the mailbox is full: %s", event.id)
-            await self._apologies.say(event, exc.reply)
+            await self._apologies.say(event, translated(exc.reply, event.locale))
         except StoreUnavailable as exc:
             log.error("not taken, the store is away: %s", event.id)  # noqa: TRY400 - the store logs why
-            await self._apologies.say(event, exc.reply)
+            await self._apologies.say(event, translated(exc.reply, event.locale))
 
     async def _durable(self, event: Event, seconds: float, direct: str | None = None) -> None:
         """Have the event accepted, and its channel `direct` remembered before that. Raises `StoreUnavailable`
@@ -188,13 +189,13 @@ class Intake:
         try:
             event = to_command(payload, self._me) or to_press(payload, self._me)
             number, token = str(payload["id"]), str(payload["token"])
-            kind = payload["type"]
+            kind, locale = payload["type"], str(payload.get("locale") or "")
         except _UNREADABLE as exc:
             log.warning("a command that cannot be read is left out: %s", type(exc).__name__)
             return
         if event is None:
             if kind == _APPLICATION_COMMAND:
-                await self._answer(number, token, _said(UNKNOWN), deadline)
+                await self._answer(number, token, _said(translated(UNKNOWN, locale)), deadline)
             elif kind == COMPONENT:
                 await self._answer(number, token, _NOTED, deadline)
             return
@@ -202,10 +203,10 @@ class Intake:
             await self._durable(event, _COMMAND_PATIENCE)
         except (Overloaded, StoreUnavailable) as exc:
             log.warning("not taken: %s: %s", event.id, type(exc).__name__)
-            answer = _said(exc.reply)
+            answer = _said(translated(exc.reply, locale))
         else:
             private = bool(event.room.address["private"])
-            answer = _said(STOPPING) if event.kind == "stop" else _thinking(private=private)
+            answer = _said(translated(STOPPING, locale)) if event.kind == "stop" else _thinking(private=private)
             if event.target:
                 answer = _NOTED
         await self._answer(number, token, answer, deadline)

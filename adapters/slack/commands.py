@@ -17,27 +17,28 @@ from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 from adapters.slack.client import FAILURES, error_of
 from adapters.slack.events import Account, Address
 from adapters.slack.intake import TAKEN_WITHIN
-from adapters.slack.manifest import COMMAND
+from adapters.slack.names import Names
 from core.errors import CoreError
+from core.languages import msgid, translated
 from core.turns import Conversation, Event, Inbox, Kind, Speaker
 
 log = logging.getLogger(__name__)
 
-HELP = f"""\
+HELP = msgid("""\
 In a direct message I answer everything; in a channel when you mention me, and from then on in the thread under it.
-• `{COMMAND} persona` and a text tells me who to be in this place; alone it brings back my usual self
-• `{COMMAND} reset` makes me forget our direct messages
-• `{COMMAND} stop` ends the answer that I am writing there
-In a thread write `!help`, `!reset`, `!persona` or `!stop`."""
+• `/trialogue persona` and a text tells me who to be in this place; alone it brings back my usual self
+• `/trialogue reset` makes me forget our direct messages
+• `/trialogue stop` ends the answer that I am writing there
+In a thread write `!help`, `!reset`, `!persona` or `!stop`.""")
 
-_UNKNOWN = f"I know no such command. `{COMMAND} help` tells which there are."
-_WHICH_THREAD = (
+_UNKNOWN = msgid("I know no such command. `/trialogue help` tells which there are.")
+_WHICH_THREAD = msgid(
     "Each thread here is a conversation of its own, and a slash command does not say which one you mean. "
-    "Write `!{word}` in the thread."
+    "Write `!reset` or `!stop` in the thread."
 )
-_NOT_HERE = "I am not in this conversation. Invite me with `/invite`, or write to me directly."
-_LATE = "I could not do that in time. Please try again."
-_STOPPING = "I stop."
+_NOT_HERE = msgid("I am not in this conversation. Invite me with `/invite`, or write to me directly.")
+_LATE = msgid("I could not do that in time. Please try again.")
+_STOPPING = msgid("I stop.")
 
 _Standing = Literal["direct", "member", "outside"]
 
@@ -55,10 +56,11 @@ class Command(msgspec.Struct, frozen=True):
 class Commands:
     """Answers the slash command for the bot `me`."""
 
-    def __init__(self, inbox: Inbox, client: AsyncWebClient, me: Account) -> None:
+    def __init__(self, inbox: Inbox, client: AsyncWebClient, me: Account, names: Names) -> None:
         self._inbox = inbox
         self._client = client
         self._me = me
+        self._names = names
 
     async def answer(self, payload: Mapping[str, Any]) -> str:
         """What to tell the person; empty when the reply comes into the room."""
@@ -67,14 +69,16 @@ class Commands:
         except msgspec.ValidationError as exc:
             log.warning("a command that cannot be read is left out: %s", type(exc).__name__)
             return _UNKNOWN
+        await self._names.of([command.user_id])
+        locale = self._names.locale(command.user_id)
         word, _, rest = command.text.strip().partition(" ")
         match word.lower():
             case "" | "help":
-                return HELP
+                return translated(HELP, locale)
             case "reset" | "stop" | "persona" as kind:
-                return await self._in_time(command, kind, rest.strip())
+                return translated(await self._in_time(command, kind, rest.strip()), locale)
             case _:
-                return _UNKNOWN
+                return translated(_UNKNOWN, locale)
 
     async def _in_time(self, command: Command, kind: Kind, text: str) -> str:
         try:
@@ -91,7 +95,7 @@ class Commands:
         if standing == "outside":
             return _NOT_HERE
         if standing == "member" and kind != "persona":
-            return _WHICH_THREAD.format(word=kind)
+            return _WHICH_THREAD
         await self._inbox.accept(self._event(command, kind, text))
         return _STOPPING if kind == "stop" else ""
 
@@ -107,6 +111,7 @@ class Commands:
             text=text,
             at=now,
             server=self._me.team,
+            locale=self._names.locale(command.user_id),
         )
 
     async def _standing(self, channel: str) -> _Standing:

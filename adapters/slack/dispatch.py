@@ -34,7 +34,7 @@ _ANY = re.compile(".*")
 def bolt_app(settings: SlackSettings, client: AsyncWebClient, intake: Intake) -> AsyncApp:
     """The Bolt app whose acknowledgement of an event means that `intake` has it."""
     me = intake.me
-    commands = Commands(intake.inbox, client, me)
+    commands = Commands(intake.inbox, client, me, intake.names)
 
     async def authorize() -> AuthorizeResult:
         # Known since the start; Bolt would ask Slack before the first event.

@@ -15,17 +15,17 @@ from typing import Any
 import msgspec
 
 from adapters.slack.buttons import pressed
-from adapters.slack.manifest import COMMAND
 from adapters.slack.readable import mentioned, readable, without
+from core.languages import msgid
 from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
 
-COMMANDS_HELP = f"""\
+COMMANDS_HELP = msgid("""\
 - `!help` shows this
 - `!reset` makes me forget this conversation
 - `!persona` followed by a text tells me who to be in this channel; alone it brings back my usual self
 - `!stop` ends the answer that I am writing
 
-In a channel mention me with it. `{COMMAND}` does the same, but Slack has no slash commands in threads."""
+In a channel mention me with it. `/trialogue` does the same, but Slack has no slash commands in threads.""")
 """How commands are written here. A `help` event carries it as its text: that is where the answer has it from."""
 
 KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
@@ -154,9 +154,11 @@ def to_event(
     *,
     taking_part: bool = False,
     before: Sequence[Mapping[str, Any]] = (),
+    locale: str = "",
 ) -> Event | None:
     """The event in `payload`, the inner event. `names` leads from user ids to names; `taking_part`: the bot is
-    part of the thread that the message stands in; `before` is what was said in it, where it is not.
+    part of the thread that the message stands in; `before` is what was said in it, where it is not; `locale` is
+    that of whoever wrote it.
 
     Raises `msgspec.ValidationError` and `ValueError` for an event that is not as Slack describes it.
     """
@@ -183,6 +185,7 @@ def to_event(
         shared=not message.direct,
         quotes=tuple(_quoted(before, me, names)) if kind == "message" else (),
         attachments=tuple(file.attachment for file in message.files or ()),
+        locale=locale,
     )
 
 

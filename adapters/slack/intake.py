@@ -7,6 +7,7 @@ sends it again when it is not told so within three seconds (https://docs.slack.d
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ from adapters.slack.readable import mentioned
 from adapters.slack.threads import Threads
 from adapters.slack.waiting import patiently
 from core.errors import Overloaded
+from core.languages import translated
 from core.turns import Event, Inbox
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class Intake:
         self.me = me
         self._client = client
         self._attendance = attendance
-        self._names = Names(client)
+        self.names = Names(client)
         self._threads = Threads(inbox, me.id)
         self._lanes = Lanes()
 
@@ -102,7 +104,8 @@ class Intake:
             log.warning("an interaction that cannot be read is left out: %s", type(exc).__name__)
             return
         if event is not None:
-            await self._take_at_once(event)
+            await self.names.of([event.speaker.id])
+            await self._take_at_once(replace(event, locale=self.names.locale(event.speaker.id)))
 
     async def _take_at_once(self, event: Event) -> None:
         try:
@@ -123,8 +126,9 @@ class Intake:
             await self._threads.join(message.channel, message.thread)
         self._attendance.note(message)
         people = mentioned(message.text or "") - {self.me.user} | {str(one.get("user") or "") for one in before}
-        names = await self._names.of([message.user or "", *sorted(filter(None, people))])
-        return to_event(payload, self.me, names, taking_part=taking_part, before=before)
+        names = await self.names.of([message.user or "", *sorted(filter(None, people))])
+        locale = self.names.locale(message.user or "")
+        return to_event(payload, self.me, names, taking_part=taking_part, before=before, locale=locale)
 
     async def _said_before(self, message: Message) -> Messages:
         """What was said last, within a day, in a thread that the bot is called into, oldest first. Nothing where
@@ -144,7 +148,7 @@ class Intake:
             await self.inbox.accept(event)
         except Overloaded as exc:
             log.warning("not taken, the mailbox is full: %s", event.id)
-            await self._say(event, exc.reply)
+            await self._say(event, translated(exc.reply, event.locale))
 
     async def _say(self, event: Event, sentence: str) -> None:
         """Tell only the person. Its failure is no reason to have the event sent again."""

@@ -1,9 +1,11 @@
-"""What people are called in a workspace. A name that cannot be had in time is left out: no message waits long."""
+"""What people are called in a workspace, and their locales. What cannot be had in time is left out: no message
+waits long."""
 
 import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
@@ -18,18 +20,27 @@ _AT_ONCE = 10  # lookups for one message
 _WITHIN = 0.8  # seconds; an event must be ours within three
 
 
+class _Known(NamedTuple):
+    name: str
+    locale: str
+    until: float
+
+
+_NOBODY = _Known("", "", 0.0)
+
+
 class Names:
-    """Users' names, remembered for an hour."""
+    """Users' names and locales, remembered for an hour."""
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
-        self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def of(self, users: Iterable[str]) -> dict[str, str]:
         """The names that are known of `users`."""
         users = list(dict.fromkeys(users))
         now = asyncio.get_running_loop().time()
-        missing = [user for user in users if self._known.get(user, ("", 0.0))[1] <= now][:_AT_ONCE]
+        missing = [user for user in users if self._known.get(user, _NOBODY).until <= now][:_AT_ONCE]
         if missing:
             try:
                 async with asyncio.timeout(_WITHIN), asyncio.TaskGroup() as group:
@@ -37,16 +48,20 @@ class Names:
                         group.create_task(self._look_up(user), name="name")
             except TimeoutError:
                 log.info("Slack takes too long to tell who somebody is; going on without")
-        return {user: self._known[user][0] for user in users if self._known.get(user, ("", 0.0))[0]}
+        return {user: name for user in users if (name := self._known.get(user, _NOBODY).name)}
+
+    def locale(self, user: str) -> str:
+        """The user's locale, where `of` has found it: as "en-US"."""
+        return self._known.get(user, _NOBODY).locale
 
     async def _look_up(self, user: str) -> None:
-        name, kept = "", _KEPT_IN_VAIN
+        name, locale, kept = "", "", _KEPT_IN_VAIN
         try:
-            answer = await self._client.users_info(user=user)
-            name, kept = _name(answer["user"]), _KEPT
+            found = (await self._client.users_info(user=user, include_locale=True))["user"]
+            name, locale, kept = _name(found), str(found.get("locale") or ""), _KEPT
         except FAILURES as exc:
             log.info("no name for %s: %s", user, error_of(exc) or type(exc).__name__)
-        self._known[user] = (name, asyncio.get_running_loop().time() + kept)
+        self._known[user] = _Known(name, locale, asyncio.get_running_loop().time() + kept)
         self._known.move_to_end(user)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

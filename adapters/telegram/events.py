@@ -112,6 +112,7 @@ def to_event(update: Update, me: User, *, place: int | None = None) -> Event | N
         shared=group,
         quotes=_quotes(message, me) if kind == "message" else (),
         attachments=tuple(_attachments(message)),
+        locale=_locale(message.from_user),
     )
 
 
@@ -130,6 +131,7 @@ def _pressed(query: CallbackQuery, me: User, place: int | None) -> Event | None:
         speaker=Speaker(str(query.from_user.id), query.from_user.full_name),
         text=action,
         target=message_id(message.chat.id, message.message_id),
+        locale=_locale(query.from_user),
     )
 
 
@@ -149,6 +151,7 @@ def _edited(message: Message, me: User, place: int | None) -> Event | None:
         text=text,
         target=message_id(message.chat.id, message.message_id),
         at=message.edit_date.timestamp(),
+        locale=_locale(message.from_user),
     )
 
 
@@ -179,6 +182,10 @@ def _speaker(message: Message) -> Speaker | None:
     if user is None or user.is_bot:
         return None
     return Speaker(str(user.id), user.full_name)
+
+
+def _locale(user: User | None) -> str:
+    return (user.language_code if user is not None else None) or ""
 
 
 def _files(message: Message) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from adapters.telegram.events import Address, moved, to_event
 from adapters.telegram.homes import Homes
 from adapters.telegram.queries import answer_query
 from core.errors import Overloaded
+from core.languages import translated
 from core.turns import Conversation, Event, Inbox
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class Intake:
                 await self._inbox.accept(event)
             except Overloaded as exc:
                 log.warning("not taken, the mailbox is full: %s", event.id)
-                self._tell(event, exc.reply)
+                self._tell(event, translated(exc.reply, event.locale))
             if event.kind == "stop":
                 self._group.create_task(self._noticed(event), name="noticed")
 

@@ -4,18 +4,19 @@ There is one conversation for each data folder, whoever types: the folder is the
 """
 
 from adapters.recording import typed
+from core.languages import msgid
 from core.turns import Conversation, Event, Room, Speaker
 
 PLATFORM = "terminal"
 ROOM = Room(PLATFORM, "local", {})
 CONVERSATION = Conversation.of(ROOM, "chat")
 
-HELP = """\
+HELP = msgid("""\
 - `/help` shows this
 - `/reset` makes me forget this conversation
 - `/persona` followed by a text tells me who to be; alone it brings back my usual self
 - `/stop` or Ctrl-C ends the answer that I am writing
-- `/quit` or Ctrl-D leaves"""
+- `/quit` or Ctrl-D leaves""")
 
 _LEAVE = "/quit"
 

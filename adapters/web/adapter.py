@@ -18,12 +18,15 @@ from starlette.websockets import WebSocket
 
 from adapters.features import Feature
 from adapters.recording import record
-from adapters.web.browser import Browser
+from adapters.web.browser import Browser, locale_of
 from adapters.web.events import PLATFORM
 from adapters.web.frames import Trouble, encode
 from adapters.web.guard import Guard
 from adapters.web.session import TRY_AGAIN_LATER, Session
+from core.languages import msgid, translated
 from core.turns import Event, Fleet, Inbox, Reply
+
+_NOT_READY = msgid("I am not ready for this page yet. It tries again by itself.")
 
 _HEADERS = {
     "Cache-Control": "no-cache",
@@ -85,7 +88,7 @@ class WebAdapter:
         secure = socket.headers.get("origin", "").startswith("https:")
         await socket.accept(headers=[(b"set-cookie", browser.cookie(secure=secure).encode())])
         if self._inbox is None or len(self._sessions) >= self._settings.max_pages:
-            await socket.send_text(encode(Trouble("I am not ready for this page yet. It tries again by itself.")))
+            await socket.send_text(encode(Trouble(translated(_NOT_READY, locale_of(socket)))))
             await socket.close(TRY_AGAIN_LATER)
             return
         session = Session(socket, self._inbox, browser.chat, max_message=self._settings.max_message)

@@ -41,3 +41,9 @@ class Browser:
         """
         ending = "; Secure" if secure else ""
         return f"{COOKIE}={self.secret}; Path=/; Max-Age={_KEPT_SECONDS}; HttpOnly; SameSite=Strict{ending}"
+
+
+def locale_of(connection: HTTPConnection) -> str:
+    """The language that the browser asks for first; empty if it asks for none."""
+    wanted = connection.headers.get("accept-language", "")
+    return re.split("[,;]", wanted, maxsplit=1)[0].strip()

@@ -12,7 +12,7 @@ def conversation_of(chat: str) -> Conversation:
     return Conversation.of(_room(chat), chat)
 
 
-def to_event(frame: Say | Stop, chat: str, *, at: float) -> Event:
+def to_event(frame: Say | Stop, chat: str, *, at: float, locale: str = "") -> Event:
     """`chat` names the browser's conversation."""
     kind: Kind
     kind, text = ("stop", "") if isinstance(frame, Stop) else typed(frame.text)
@@ -27,6 +27,7 @@ def to_event(frame: Say | Stop, chat: str, *, at: float) -> Event:
         message=frame.id,
         alone=True,
         at=at,
+        locale=locale,
     )
 
 

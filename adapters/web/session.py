@@ -14,9 +14,11 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adapters.web import frames
+from adapters.web.browser import locale_of
 from adapters.web.events import conversation_of, key_of_event, to_event
 from adapters.web.markup import blocks
 from core.errors import CoreError, Overloaded, StoreUnavailable
+from core.languages import msgid, translated
 from core.turns import Cut, Inbox, Shown, Turn
 
 log = logging.getLogger(__name__)
@@ -29,12 +31,18 @@ _LAST_WORDS_SECONDS = 0.5
 _REST = 4
 
 _CUT: dict[Cut, str] = {
-    "stopped": "_Stopped._",
-    "shutdown": "_Cut short by a restart._",
-    "length": "_(This answer reached its length limit.)_",
-    "time": "_(This answer took too long and ends here.)_",
-    "failed": "_(This answer was broken off.)_",
+    "stopped": msgid("_Stopped._"),
+    "shutdown": msgid("_Cut short by a restart._"),
+    "length": msgid("_(This answer reached its length limit.)_"),
+    "time": msgid("_(This answer took too long and ends here.)_"),
+    "failed": msgid("_(This answer was broken off.)_"),
 }
+
+_UNREADABLE = msgid("This page sent something that cannot be read. Please reload it.")
+_TOO_LONG = msgid(
+    "This message has {length:,} characters, and I can take {limit:,} at once. "
+    "It is still in the box: please shorten it or send it in pieces."
+)
 
 
 class Session:
@@ -44,6 +52,7 @@ class Session:
         self._socket = socket
         self._inbox = inbox
         self._chat = chat
+        self._locale = locale_of(socket)
         self._max_message = max_message
         self._known: dict[str, None] = {}
         self._under_way = ""
@@ -103,21 +112,23 @@ class Session:
                 frame = frames.decode(data)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 log.info("the page of %s sent what is no frame of ours", self._chat)
-                await self._send(frames.Trouble("This page sent something that cannot be read. Please reload it."))
+                await self._send(frames.Trouble(translated(_UNREADABLE, self._locale)))
             else:
                 await self._take(frame)
 
     async def _take(self, frame: frames.Say | frames.Stop) -> None:
         if isinstance(frame, frames.Say) and len(frame.text) > self._max_message:
-            await self._refuse(frame, _too_long(len(frame.text), self._max_message))
+            await self._refuse(
+                frame, translated(_TOO_LONG, self._locale).format(length=len(frame.text), limit=self._max_message)
+            )
             return
-        event = to_event(frame, self._chat, at=time.time())
+        event = to_event(frame, self._chat, at=time.time(), locale=self._locale)
         key = key_of_event(event.id, self._chat)
         self._remember(key)
         try:
             await self._inbox.accept(event)
         except (StoreUnavailable, Overloaded) as exc:
-            await self._refuse(frame, exc.reply)
+            await self._refuse(frame, translated(exc.reply, self._locale))
         else:
             await self._send(frames.Taken(frame.id, key))
 
@@ -134,7 +145,7 @@ class Session:
                 async for shown in changes:
                     await self._show(shown)
         except CoreError as exc:
-            raise _Over(TRY_AGAIN_LATER, exc.reply) from None
+            raise _Over(TRY_AGAIN_LATER, translated(exc.reply, self._locale)) from None
         raise _Over(TRY_AGAIN_LATER)
 
     async def _show(self, shown: Shown) -> None:
@@ -170,7 +181,10 @@ class Session:
         key = key_of_event(turn.event, self._chat)
         if turn.role == "user":
             return frames.Line(key, "user", text=_as_typed(key, turn.text), waiting=turn.number == 0)
-        safe = [*blocks(turn.text, final=True), *blocks(_CUT.get(turn.cut, ""), final=True)]
+        safe = [
+            *blocks(turn.text, final=True),
+            *blocks(translated(_CUT.get(turn.cut, ""), self._locale), final=True),
+        ]
         return frames.Line(key, "assistant", blocks=safe)
 
     def _remember(self, key: str) -> None:
@@ -196,10 +210,3 @@ def _same(old: Sequence[str], new: Sequence[str]) -> int:
 def _as_typed(key: str, text: str) -> str:
     _, _, kind = key.partition("/")
     return f"/{kind} {text}".rstrip() if kind else text
-
-
-def _too_long(length: int, limit: int) -> str:
-    return (
-        f"This message has {length:,} characters, and I can take {limit:,} at once. "
-        "It is still in the box: please shorten it or send it in pieces."
-    )

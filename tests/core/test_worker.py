@@ -75,6 +75,21 @@ async def test_reset_forgets_what_came_before(store: Store) -> None:
     assert await remembered(store) == ["message 3", "You said: message 3"]
 
 
+async def test_what_we_say_ourselves_is_in_the_persons_language(store: Store) -> None:
+    chat = Chat()
+    async with working(store, chat.deliver):
+        await store.inbox.accept(event(1, kind="reset", locale="de"))
+        await store.inbox.accept(event(2, " ", files=("voice",), locale="es-419"))
+        await store.inbox.accept(event(3, kind="persona", locale="zh-CN"))
+        assert await chat.until_finished(3) == [
+            "Ich habe dieses Gespräch vergessen. Wir fangen neu an.",
+            "Por ahora solo puedo leer texto, no mensajes de voz. Dilo con palabras, por favor.",
+            "从现在起，我在这里对所有人都按这个人设说话。",
+        ]
+        await store.inbox.accept(event(4, " ", kind="help", locale="de-AT"))
+        assert "zeigt das hier" in (await chat.until_finished(4))[3]
+
+
 async def test_help_is_said_while_an_answer_is_being_written(store: Store) -> None:
     chat = Chat()
     async with working(store, chat.deliver, ScriptedEngine(delay=0.02)):

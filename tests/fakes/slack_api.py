@@ -85,7 +85,8 @@ class WebApi:
         self._need("users:read")
         for person in self._world.people.values():
             if person["id"] == params["user"]:
-                return {"user": person}
+                hidden = () if params.get("include_locale") in {True, "1", "true"} else ("locale",)
+                return {"user": {key: value for key, value in person.items() if key not in hidden}}
         raise SlackError("user_not_found")
 
     def _conversations_info(self, params: Json) -> Json:

@@ -160,7 +160,13 @@ class World:
     def user(self, name: str) -> Json:
         if name not in self.people:
             profile = {"display_name": name.title(), "real_name": f"{name.title()} Example"}
-            self.people[name] = {"id": f"U0{name.upper()}", "team_id": TEAM, "name": name, "profile": profile}
+            self.people[name] = {
+                "id": f"U0{name.upper()}",
+                "team_id": TEAM,
+                "name": name,
+                "profile": profile,
+                "locale": "en-US",
+            }
         return self.people[name]
 
     def time(self) -> float:

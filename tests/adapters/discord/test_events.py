@@ -1,6 +1,7 @@
 """Payloads as Discord sends them, and what they mean to us."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,11 @@ def test_command_in_a_direct_message_is_for_that() -> None:
     found = command("command_help_in_direct")
     assert found.conversation == heard("direct", Place()).conversation
     assert found.room.address["private"] is True
+
+
+def test_command_has_the_persons_locale_and_a_message_the_servers() -> None:
+    assert command("command_help_in_direct").locale == payload("command_help_in_direct")["locale"] != ""
+    assert heard("mention", replace(CHANNEL_PLACE, locale="de")).locale == "de"
 
 
 def test_stop_means_the_conversation_that_it_was_made_in() -> None:

@@ -33,6 +33,11 @@ async def test_help_names_both_forms(slack: FakeSlack, adapter: SlackAdapter, st
     assert "!reset" in said
 
 
+async def test_help_is_in_the_persons_language(slack: FakeSlack, adapter: SlackAdapter, store: Store) -> None:
+    slack.user("ann")["locale"] = "de-DE"
+    assert "In einem Thread schreib `!help`" in (await answer(slack, adapter, store, "help") or "")
+
+
 async def test_unknown_word_is_said_so(slack: FakeSlack, adapter: SlackAdapter, store: Store) -> None:
     assert "no such command" in (await answer(slack, adapter, store, "dance") or "")
 

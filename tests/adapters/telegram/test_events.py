@@ -137,3 +137,7 @@ def test_both_chats_of_a_migration_tell_of_it() -> None:
 def test_every_payload_is_tested() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     assert [path.stem for path in PAYLOADS.glob("*.json") if f'"{path.stem}"' not in source] == []
+
+
+def test_locale_is_that_of_the_persons_app() -> None:
+    assert event("group_command_with_our_name").locale == "en"
