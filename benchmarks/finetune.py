@@ -3,14 +3,15 @@
 The bundled SmolLM2-135M-Instruct learns to answer as people in `chitchat` do, by `trialogue train finetune`'s own
 code, and the perplexity of the test part, which it never saw, is computed before and after: of the assistant's
 tokens, each answer with the token that ends it. Writes finetune.md, finetune.json, and finetune.csv and .png with
-the loss. A training that was broken off goes on when the command is repeated.
+the loss. A training that was broken off goes on when the command is
+repeated, and one that is over is only measured.
 """
 
 import argparse
+import csv
 import json
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from benchmarks.machine import describe
 from core.dialogue import DEFAULT_PERSONA
 from core.engine import threads
 from core.engine.loading import load
-from core.training.corpora.corpus import read
+from core.training.corpora.corpus import Corpus, read
 from core.training.corpora.dialogue import Dialogue
 from core.training.finetune import finetune, lessons
 from core.training.likelihood import Likelihood, likelihood
@@ -45,9 +46,7 @@ def tell(what: str, share: float) -> None:
     print(f"\r\x1b[K{what}: {share:.0%}", end="", file=sys.stderr, flush=True)
 
 
-def main(arguments: argparse.Namespace) -> None:
-    corpus = read(["chitchat"])
-    test = corpus.test[: arguments.conversations]
+def train(corpus: Corpus, arguments: argparse.Namespace) -> None:
     run = RunSettings(
         output=arguments.output,
         minutes=arguments.minutes,
@@ -55,7 +54,6 @@ def main(arguments: argparse.Namespace) -> None:
         learning_rate=1e-4,
         checkpoint_minutes=3.0,
     )
-    began = time.monotonic()
     trained = finetune(
         corpus,
         run,
@@ -65,17 +63,23 @@ def main(arguments: argparse.Namespace) -> None:
         persona=DEFAULT_PERSONA,
         progress=tell,
     )
-    seconds = time.monotonic() - began
     if trained.interrupted:
         raise SystemExit("\nbroken off: the same command goes on from there")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    corpus = read(["chitchat"])
+    test = corpus.test[: arguments.conversations]
+    if not (arguments.output / "config.json").exists():
+        train(corpus, arguments)
+    with (arguments.output / "loss.csv").open(encoding="utf-8") as file:
+        steps = list(csv.DictReader(file))[-1]["step"]
     before = measured("default", test, arguments.models_dir)
     after = measured(str(arguments.output), test, arguments.models_dir)
     lower = 1 - after.perplexity / before.perplexity
     results = {
         "minutes": arguments.minutes,
-        "wall_seconds_of_this_run": round(seconds, 1),
-        "steps": trained.steps,
-        "validation_loss": trained.loss,
+        "steps": int(steps),
         "test_dialogues": len(test),
         "before": {**asdict(before), "perplexity": before.perplexity},
         "after": {**asdict(after), "perplexity": after.perplexity},
@@ -84,7 +88,7 @@ def main(arguments: argparse.Namespace) -> None:
     }
     text = f"""# Fine-tuning
 
-SmolLM2-135M-Instruct on `chitchat`, {arguments.minutes:g} minutes of training ({trained.steps} steps of {_BATCH}
+SmolLM2-135M-Instruct on `chitchat`, {arguments.minutes:g} minutes of training ({steps} steps of {_BATCH}
 examples, all weights, float32). Perplexity of the {before.tokens:,} assistant tokens in {len(test)}
 conversations of the test part. {arguments.note}
 
