@@ -5,19 +5,15 @@ into. Knows no socket, no screen and no store.
 import asyncio
 import re
 
+from core.commands import COMMANDS, NAMED
 from core.turns import Kind, Reply
 
 INTERVAL = 1 / 12
 """The least seconds between two drafts of a reply: faster than that nobody reads, and each is a write to disk."""
 
 _COMMAND = re.compile(r"\s*/(\w+)(?:\s+(.*?))?\s*", re.DOTALL)
-_KINDS: dict[str, Kind] = {
-    "start": "start",
-    "help": "help",
-    "reset": "reset",
-    "persona": "persona",
-    "stop": "stop",
-}
+_KINDS: dict[str, Kind] = {"start": "start", **NAMED}
+_TAKING_TEXT = {command.kind for command in COMMANDS if command.argument}
 
 
 async def record(reply: Reply) -> None:
@@ -36,6 +32,6 @@ def typed(text: str) -> tuple[Kind, str]:
     match = _COMMAND.fullmatch(text)
     kind = _KINDS.get(match[1].lower()) if match else None
     rest = match[2] or "" if match else ""
-    if kind is None or (rest and kind != "persona"):
+    if kind is None or (rest and kind not in _TAKING_TEXT):
         return "message", text
     return kind, rest

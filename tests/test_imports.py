@@ -49,7 +49,7 @@ def test_adapter_knows_only_itself_and_the_seam(file: Path) -> None:
     )
     for name in imports(file):
         if within(name, "core"):
-            assert name in {"core.turns", "core.errors", "core.languages"}
+            assert name in {"core.turns", "core.errors", "core.commands", "core.languages"}
         assert not within(name, "bots", "torch", "transformers", "redis")
         if within(name, "adapters") and name != "adapters":
             assert within(name, own, *shared)

@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from adapters.discord.rest import Rest
+from core.commands import COMMANDS, Command
+from core.languages import translated
 from core.turns import Inbox
 
 log = logging.getLogger(__name__)
 
-PERSONA_LIMIT = 2000
-"""The longest persona that Discord lets a person type into /persona, in characters."""
+TEXT_LIMIT = 2000
+"""The longest text that Discord lets a person type after a command, in characters."""
 
 _IN_SERVERS = [0]  # integration_types: installed in a server, which also opens direct messages
 _EVERYWHERE = [0, 1]  # contexts: in a server, and in a direct message with the bot
@@ -21,47 +23,43 @@ _TEXT = 3  # an option that is a string
 _REMEMBERED = timedelta(days=30)
 
 
-def _command(name: str, description: str, **more: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "description": description,
+# Discord's name for each of our languages: https://docs.discord.com/developers/reference#locales
+_LOCALES = {"de": ("de",), "es": ("es-ES", "es-419"), "zh": ("zh-CN",)}
+
+
+def _described(sentence: str) -> dict[str, Any]:
+    """As it is, and in our other languages."""
+    said = {locale: translated(sentence, language) for language, names in _LOCALES.items() for locale in names}
+    return {"description": sentence, "description_localizations": said}
+
+
+def _command(command: Command) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "name": command.name,
         "type": 1,
         "integration_types": _IN_SERVERS,
         "contexts": _EVERYWHERE,
-        **more,
+        **_described(command.about),
     }
+    if command.argument:
+        text = {"type": _TEXT, "name": "text", "required": False, "max_length": TEXT_LIMIT}
+        known["options"] = [text | _described(command.argument)]
+    return known
 
 
-COMMANDS = [
-    _command("help", "What I can do"),
-    _command("reset", "Forget this conversation"),
-    _command(
-        "persona",
-        "Tell me who to be here; without a text: my usual self",
-        options=[
-            {
-                "type": _TEXT,
-                "name": "text",
-                "description": "Who I am to be in this place",
-                "required": False,
-                "max_length": PERSONA_LIMIT,
-            }
-        ],
-    ),
-    _command("stop", "End the answer that I am writing"),
-]
+OFFERED = [_command(command) for command in COMMANDS]
 """As https://discord.com/developers/docs/interactions/application-commands describes them."""
 
 
 async def register(rest: Rest, inbox: Inbox, application: str) -> None:
-    """Have Discord offer `COMMANDS` everywhere, if it does not yet. Asks only when they have changed.
+    """Have Discord offer `OFFERED` everywhere, if it does not yet. Asks only when they have changed.
 
     Raises what `rest` raises, and `StoreUnavailable`.
     """
-    digest = hashlib.blake2b(msgspec.json.encode(COMMANDS), digest_size=16).hexdigest().encode()
+    digest = hashlib.blake2b(msgspec.json.encode(OFFERED), digest_size=16).hexdigest().encode()
     key = f"discord/{application}/commands"
     if await inbox.get(key) == digest:
         return
-    await rest.call("PUT", "/applications/{application_id}/commands", COMMANDS, application_id=application)
+    await rest.call("PUT", "/applications/{application_id}/commands", OFFERED, application_id=application)
     await inbox.set(key, digest, expires=_REMEMBERED)
     log.info("slash commands are registered for application %s", application)

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import discord  # noqa: TID251
 
+from core.commands import NAMED
 from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
 
 Payload = Mapping[str, Any]
@@ -19,8 +20,6 @@ Payload = Mapping[str, Any]
 # What a button of ours says, and what it does.
 ACTIONS: dict[str, Action] = {f"trialogue/{action}": action for action in get_args(Action)}
 KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
-
-COMMANDS: dict[str, Kind] = {"help": "help", "reset": "reset", "persona": "persona", "stop": "stop"}
 
 TOKEN_SECONDS = 15 * 60.0
 """For how long an interaction's token is good: https://discord.com/developers/docs/interactions/receiving-and-responding"""
@@ -158,12 +157,12 @@ def to_press(payload: Payload, me: str) -> Event | None:
 
 
 def to_command(payload: Payload, me: str) -> Event | None:
-    """The event of an INTERACTION_CREATE for the bot account `me`: one of `COMMANDS`.
+    """The event of an INTERACTION_CREATE for the bot account `me`: one of `core.commands`.
 
     The answer to /help is for the person alone; that is decided here, since the room must say so for ever. Raises
     KeyError, TypeError or ValueError for a payload that is none.
     """
-    if payload["type"] != _APPLICATION_COMMAND or (kind := COMMANDS.get(payload["data"]["name"])) is None:
+    if payload["type"] != _APPLICATION_COMMAND or (kind := NAMED.get(payload["data"]["name"])) is None:
         return None
     options = {option["name"]: option.get("value", "") for option in payload["data"].get("options", ())}
     text = str(options.get("text", "")).strip()

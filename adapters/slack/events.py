@@ -16,6 +16,7 @@ import msgspec
 
 from adapters.slack.buttons import pressed
 from adapters.slack.readable import mentioned, readable, without
+from core.commands import NAMED
 from core.languages import msgid
 from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
 
@@ -29,8 +30,6 @@ In a channel mention me with it. `/trialogue` does the same, but Slack has no sl
 """How commands are written here. A `help` event carries it as its text: that is where the answer has it from."""
 
 KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
-
-BANG_COMMANDS: dict[str, Kind] = {"help": "help", "reset": "reset", "persona": "persona", "stop": "stop"}
 
 _OURS = {"message", "app_mention"}
 _SUBTYPES = {"", "file_share", "thread_broadcast"}
@@ -298,6 +297,6 @@ def to_press(payload: Mapping[str, Any], me: Account) -> Event | None:
 
 def _command(text: str) -> tuple[Kind, str]:
     """A slash command cannot be written in a thread, so that each has a form with a "!" as well."""
-    if (match := _BANG.fullmatch(text)) and (kind := BANG_COMMANDS.get(match[1].lower())):
+    if (match := _BANG.fullmatch(text)) and (kind := NAMED.get(match[1].lower())):
         return kind, COMMANDS_HELP if kind == "help" else (match[2] or "").strip()
     return "message", text

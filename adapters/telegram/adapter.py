@@ -23,7 +23,10 @@ from adapters.telegram.intake import Intake
 from adapters.telegram.polling import poll
 from adapters.telegram.settings import TelegramSettings
 from adapters.telegram.waiting import Waits
+from core.commands import COMMANDS
 from core.errors import Refused
+from core.languages import LANGUAGES, SOURCE
+from core.languages import translated as in_language
 from core.turns import Attachment, Event, Fleet, Inbox, Reply
 
 __all__ = ["TelegramAdapter", "TelegramSettings"]
@@ -37,13 +40,6 @@ _BOT = Rate(int(FloodLimit.MESSAGES_PER_SECOND), 1.0)
 PRIVATE_PACE = Pace(room=(_EACH_CHAT,), bot=(_BOT,), draft_interval=1.0)
 # Fifteen drafts a minute, so that a final text finds room for itself.
 GROUP_PACE = Pace(room=(_EACH_CHAT, _EACH_GROUP), bot=(_BOT,), draft_interval=4.0)
-
-COMMANDS = (
-    BotCommand("help", "What I can do"),
-    BotCommand("reset", "Forget this conversation"),
-    BotCommand("persona", "Tell me who to be here; alone: my usual self"),
-    BotCommand("stop", "End the answer that I am writing"),
-)
 
 # While the platform is away at the start: so many questions who we are, before we go on without the answer.
 _TRIES_AT_START = 4
@@ -182,8 +178,12 @@ class TelegramAdapter:
 
     async def _name_commands(self) -> None:
         try:
-            if await self._client.get_my_commands() != COMMANDS:
-                await self._client.set_my_commands(COMMANDS)
+            for language in LANGUAGES:
+                named = tuple(BotCommand(each.name, in_language(each.about, language)) for each in COMMANDS)
+                # Who has none of the other languages sees what is set for no language.
+                code = None if language == SOURCE else language
+                if await self._client.get_my_commands(language_code=code) != named:
+                    await self._client.set_my_commands(named, language_code=code)
         except TelegramError as exc:
             # They only help with typing; each works without.
             log.warning("the list of commands was not set: %s", exc.message)

@@ -12,15 +12,10 @@ from typing import get_args
 
 from telegram import CallbackQuery, Chat, Message, MessageEntity, Update, User  # noqa: TID251
 
+from core.commands import NAMED
 from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
 
-COMMANDS: dict[str, Kind] = {
-    "start": "start",
-    "help": "help",
-    "reset": "reset",
-    "persona": "persona",
-    "stop": "stop",
-}
+_COMMANDS: dict[str, Kind] = {"start": "start", **NAMED}
 
 # What a button of ours says, and what it does: https://core.telegram.org/bots/api#callbackquery
 ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
@@ -90,7 +85,7 @@ def to_event(update: Update, me: User, *, place: int | None = None) -> Event | N
         return None
     text = _without_us(message, me)
     command, other, rest = _command(text)
-    kind = COMMANDS.get(command, "message") if not other else "message"
+    kind = _COMMANDS.get(command, "message") if not other else "message"
     group = message.chat.type != Chat.PRIVATE
     if group and (other or (kind == "message" and not (_mentions(message, me) or _replies_to(message, me)))):
         return None

@@ -12,6 +12,7 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
 from core import notices
+from core.commands import COMMANDS
 from core.errors import Overloaded
 from core.languages import LANGUAGES, SOURCE, any_of, language_of, translated
 from core.turns import Conversation, Event, Room, Speaker
@@ -70,6 +71,13 @@ def test_translations_keep_placeholders_commands_and_lines(language: str) -> Non
         assert said.count("\n") == sentence.count("\n"), sentence
         assert said.startswith("_") == sentence.startswith("_"), sentence
         assert said.endswith("_") == sentence.endswith("_"), sentence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_commands_are_described_within_the_platforms_limits(language: str) -> None:
+    for command in COMMANDS:
+        for sentence in filter(None, (command.about, command.argument)):
+            assert 3 <= len(translated(sentence, language)) <= 100
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class BotApi:
         self.rates = rates
         self.refuse_entities = False
         self.called: list[str] = []
-        self.commands: list[Json] = []
+        self.commands: dict[str, list[Json]] = {}
         self.typing: list[tuple[int, int | None]] = []
         self.webhook: Json = {"url": ""}
         self.limited = 0
@@ -103,11 +103,11 @@ class BotApi:
         return shown | {"has_custom_certificate": False, "pending_update_count": len(self._world.pending)}
 
     def _on_setmycommands(self, params: Json) -> bool:
-        self.commands = params["commands"]
+        self.commands[params.get("language_code", "")] = params["commands"]
         return True
 
     def _on_getmycommands(self, params: Json) -> list[Json]:
-        return self.commands
+        return self.commands.get(params.get("language_code", ""), [])
 
     def _on_getchat(self, params: Json) -> Json:
         chat = self._open(params)

@@ -383,6 +383,13 @@ async def test_commands_are_registered_once(inbox: Notebook, fake: FakeDiscord) 
         async with process(inbox, fake):
             await fake.until(lambda: len(fake.rest.commands) == 4)
     assert [command["name"] for command in fake.rest.commands] == ["help", "reset", "persona", "stop"]
+    described = fake.rest.commands[0]["description_localizations"]
+    assert described == {
+        "de": "Was ich kann",
+        "es-ES": "Lo que puedo hacer",
+        "es-419": "Lo que puedo hacer",
+        "zh-CN": "我能做什么",
+    }
     assert len(fake.calls("PUT", "/commands")) == 1
 
 

@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from adapters.telegram.adapter import COMMANDS, TelegramAdapter, TelegramSettings
+from adapters.telegram.adapter import TelegramAdapter, TelegramSettings
+from core.commands import COMMANDS
 from core.errors import Refused
 from tests.adapters.telegram.conftest import soon
 from tests.adapters.telegram.notebook import Alone, Notebook
@@ -162,8 +163,16 @@ async def test_commands_are_registered_when_they_changed(
     for polls in (1, 2):
         async with listening(adapter, inbox):
             await fake.until(partial(polled, fake, polls))
-    assert [command["command"] for command in fake.api.commands] == [command.command for command in COMMANDS]
-    assert len(fake.calls("setMyCommands")) == 1
+    # What is set for no language is for everybody who has none of the others.
+    assert {language: menu[0]["description"] for language, menu in fake.api.commands.items()} == {
+        "": "What I can do",
+        "de": "Was ich kann",
+        "es": "Lo que puedo hacer",
+        "zh": "我能做什么",
+    }
+    names = [command.name for command in COMMANDS]
+    assert all([command["command"] for command in menu] == names for menu in fake.api.commands.values())
+    assert len(fake.calls("setMyCommands")) == 4
 
 
 async def test_supergroup_keeps_the_conversation_of_its_group(
