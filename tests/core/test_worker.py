@@ -100,6 +100,26 @@ async def test_help_is_said_while_an_answer_is_being_written(store: Store) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "answer", "there"),
+    [
+        ("when_busy collect", notices.SET, {"when_busy": "collect"}),
+        ("when_busy", notices.SET, {}),
+        ("when_busy sometimes", notices.NO_SETTING, {"when_busy": "interrupt"}),
+        ("server 7", notices.NO_SETTING, {"when_busy": "interrupt"}),
+    ],
+)
+async def test_only_what_there_is_can_be_set_for_a_place(
+    store: Store, text: str, answer: str, there: dict[str, str]
+) -> None:
+    chat, asks = Chat(), event(1, text, kind="setting")
+    await store.places.put(asks.conversation, "when_busy", "interrupt")
+    async with working(store, chat.deliver, ScriptedEngine()):
+        await store.inbox.accept(asks)
+        assert await chat.until_finished(1) == [answer]
+    assert await store.places.of(asks.conversation) == there
+
+
+@pytest.mark.parametrize(
     ("files", "answer"), [((), notices.EMPTY), (("image",), notices.NOT_TEXT.format(files="images"))]
 )
 async def test_message_without_words_gets_an_honest_sentence(
