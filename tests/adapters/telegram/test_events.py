@@ -36,7 +36,6 @@ def event(name: str) -> Event:
         "group_forwarded_channel_post",
         "group_member_joined",
         "channel_post",
-        "edited_message",
         "topic_overheard",
         "migrated_to",
         "migrated_from",
