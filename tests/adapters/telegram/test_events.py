@@ -63,6 +63,7 @@ def test_not_for_us(name: str) -> None:
         ("group_reply_to_us", "message", "and then?"),
         ("group_anonymous_admin", "message", "hello"),
         ("topic_mention", "message", "beans?"),
+        ("edited_message", "edit", "how are you now"),
     ],
 )
 def test_what_it_says(name: str, kind: str, text: str) -> None:
