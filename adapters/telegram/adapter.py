@@ -150,11 +150,11 @@ class TelegramAdapter:
         while True:
             try:
                 me = self._me = self._me or await self._client.get_me()
+                await self._name_commands()  # first: what is pushed must be taken soon
                 if self._settings.mode == "webhook":
                     await webhook.push(self._client, self._settings)
                 else:
                     await self._end_pushing()
-                await self._name_commands()
             except InvalidToken as exc:
                 raise translated(exc) from None
             except BadRequest as exc:

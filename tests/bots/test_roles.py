@@ -240,9 +240,8 @@ async def test_worker_serves_its_health_and_no_page(bot: Installation) -> None:
     import httpx
 
     async with bot.process("work") as worker, httpx.AsyncClient() as client:
-        assert worker.url.endswith("/healthz")
-        assert (await client.get(worker.url)).text == "ok"
-        assert (await client.get(worker.url.removesuffix("healthz"))).status_code == 404
+        assert (await client.get(f"{worker.url}/healthz")).text == "ok"
+        assert (await client.get(f"{worker.url}/")).status_code == 404
         doctor = Command(bot.folder)
         assert await doctor.ends("doctor", "--role", "listen", **bot.settings) == 0
         assert "1 worker is there" in doctor.output
