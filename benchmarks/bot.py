@@ -16,6 +16,9 @@ from adapters import Adapter
 from adapters.delivery import Pace
 from benchmarks.people import Account
 from bots.app import Plan, run_until_signal
+from bots.instruments.instruments import Instruments, NoInstruments
+from bots.instruments.metrics import Metrics
+from bots.instruments.tracing import Tracing
 from core.engine.scripted import ScriptedEngine
 from core.store.client import StoreSettings
 from core.store.store import open_store
@@ -24,13 +27,16 @@ from core.worker import WorkerSettings
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """`delay` is that of the `echo` model, in seconds a word; `concurrency`: how many a worker answers at once."""
+    """`delay` is that of the `echo` model, in seconds a word; `concurrency`: how many a worker answers at once.
+    Traces go to `otlp_url`."""
 
     account: Account
     data_dir: str
     role: Literal["all", "listen", "work"] = "all"
     delay: float = 0.0
     concurrency: int = WorkerSettings().concurrency
+    instruments: Literal["none", "metrics", "traces"] = "metrics"
+    otlp_url: str = ""
 
 
 def _unhurried(pace: Pace) -> Pace:
@@ -60,6 +66,16 @@ def _adapter(account: Account, fleet: Fleet) -> Adapter:
             return SlackAdapter(slack, fleet, pace=_unhurried(SLACK_PACE))
 
 
+def _instruments(spec: Spec) -> Instruments:
+    match spec.instruments:
+        case "none":
+            return NoInstruments()
+        case "metrics":
+            return Instruments(Metrics(), None)
+        case "traces":
+            return Instruments(Metrics(), Tracing.to(spec.otlp_url))
+
+
 async def main(spec: Spec) -> None:
     async with open_store(StoreSettings(data_dir=Path(spec.data_dir))) as store:
         plan = Plan(
@@ -68,6 +84,7 @@ async def main(spec: Spec) -> None:
             listen=spec.role != "work",
             alone={spec.account.platform},
             worker=WorkerSettings(concurrency=spec.concurrency),
+            instruments=_instruments(spec),
             drain_seconds=0.0,
         )
         await run_until_signal(store, plan, print)

@@ -39,11 +39,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Talk(msgspec.Struct, frozen=True):
-    """So many `turns` with `people`, who take turns; `at_once` of them wait for an answer at any time."""
+    """So many `turns` with `people`, who take turns; `at_once` of them wait for an answer at any time. What they
+    say is in `texts`, one after the other, or always the same."""
 
     turns: int
     at_once: int
     people: int
+    texts: tuple[str, ...] = ()
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -188,19 +190,21 @@ class People:
                 for lane in range(talk.at_once):
                     # People of its own: nobody asks again before the answer is there.
                     own = range(lane, max(talk.people, talk.at_once), talk.at_once)
-                    lanes.create_task(self._ask(turns, own, latencies))
+                    lanes.create_task(self._ask(turns, own, latencies, talk.texts or (_WORDS,)))
             watching.cancel()
         asking = self._last_question - begun
         steady = sum(at <= self._last_question for at in self._answered) / asking if asking else 0.0
         return Heard(latencies, time.perf_counter() - begun, self._town.requests - requests, steady)
 
-    async def _ask(self, turns: Iterator[int], people: Sequence[int], latencies: list[float]) -> None:
-        for who, _ in zip(itertools.cycle(people), turns, strict=False):
+    async def _ask(
+        self, turns: Iterator[int], people: Sequence[int], latencies: list[float], texts: Sequence[str]
+    ) -> None:
+        for who, turn in zip(itertools.cycle(people), turns, strict=False):
             number, person = next(self._numbers), f"person{who}"
             answered: asyncio.Future[float] = asyncio.get_running_loop().create_future()
             self._waiting[person] = str(number), answered
             asked = self._last_question = time.perf_counter()
-            await self._town.say(f"{_WORDS} {number}", person)
+            await self._town.say(f"{texts[turn % len(texts)]} {number}", person)
             self._answered.append(await answered)
             latencies.append(self._answered[-1] - asked)
 

@@ -23,7 +23,6 @@ from bots.instruments.health import Check, Health
 from bots.instruments.instruments import Instruments
 from bots.instruments.metrics import Metrics
 from bots.instruments.routes import routes as instrument_routes
-from bots.instruments.tracing import Tracing
 from core.answer import Deliver
 from core.dialogue import Dialogue, DialogueSettings
 from core.engine.engine import Engine
@@ -48,8 +47,8 @@ class Plan:
     `alone` names the platforms to which a bot may have one connection only. Files that come with messages are read
     as `files` says; `None`: they are not. `address` is where the HTTP server listens; `None`: nothing is served.
     `names` are host names under which it is asked. `personas` are texts by the names that programs give for a
-    model. `tracing` is closed with the bot. At a SIGTERM replies that nobody else can go on with have
-    `drain_seconds` to end by themselves.
+    model. `instruments` watch all of it and are closed with it; `None`: metrics alone. At a SIGTERM replies that
+    nobody else can go on with have `drain_seconds` to end by themselves.
     """
 
     engine: Engine | None
@@ -62,7 +61,7 @@ class Plan:
     address: tuple[str, int] | None = None
     names: Collection[str] = ()
     personas: Mapping[str, str] = field(default_factory=dict)
-    tracing: Tracing | None = None
+    instruments: Instruments | None = None
     drain_seconds: float = 20.0
 
 
@@ -109,7 +108,7 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
     escapes a task is fatal: it cancels the block and is raised as an exception group.
     """
     deliver: dict[str, Deliver] = {}
-    instruments = Instruments(Metrics(), plan.tracing)
+    instruments = plan.instruments or Instruments(Metrics(), None)
     fetch: dict[str, Fetch] = {}
     bot = Bot([adapter.platform for adapter in plan.adapters], served=plan.address is not None)
     engine = worker = None

@@ -7,6 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters import Adapter
+from bots.instruments.instruments import Instruments
+from bots.instruments.metrics import Metrics
+from bots.instruments.tracing import Tracing
 from bots.settings import Fallback, Files, Model, Settings
 from core.dialogue import DialogueSettings
 from core.engine.engine import Engine, Params
@@ -143,6 +146,11 @@ def _local(settings: Settings, progress: Progress) -> Engine:
     scheduler = SchedulerSettings(max_running=model.max_running, max_waiting=model.max_waiting)
     native = settings.data_dir / "native"
     return LocalEngine(loaded, LocalSettings(kv_cache_gb=model.kv_cache_gb, scheduler=scheduler, native=native))
+
+
+def instruments(settings: Settings) -> Instruments:
+    url = settings.instruments.otlp_url
+    return Instruments(Metrics(), None if url is None else Tracing.to(url))
 
 
 def discord_settings(settings: Settings) -> "DiscordSettings":

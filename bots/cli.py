@@ -29,7 +29,7 @@ from bots import (
 from bots.app import Plan, run_until_signal
 from bots.errors import clear_errors
 from bots.instruments import logs
-from bots.instruments.tracing import Tracing
+from bots.load import command
 from bots.role import Role
 from bots.settings import BadSettings, Settings, load
 from core.store.store import open_store
@@ -48,6 +48,7 @@ cli.add_typer(memory.cli, name="memory")
 cli.add_typer(api_keys.cli, name="keys")
 cli.add_typer(train.cli, name="train")
 cli.command()(aside.retry)
+cli.command(name="load")(command.load)
 cli.command()(say.say)
 cli.command()(evaluate.evaluate)
 console = Console(stderr=True, highlight=False)
@@ -148,7 +149,7 @@ async def _serve(settings: Settings, platforms: tuple[str, ...], role: Role) -> 
             files=build.files(settings),
             address=_address(settings, platforms, role),
             names=settings.http.names,
-            tracing=None if settings.instruments.otlp_url is None else Tracing.to(settings.instruments.otlp_url),
+            instruments=build.instruments(settings),
             personas=settings.personas,
             drain_seconds=settings.drain_seconds,
         )

@@ -32,15 +32,12 @@ class WatchedReply:
     def key(self, part: int) -> str:
         return self._reply.key(part)
 
-    async def __aiter__(self) -> AsyncIterator[Draft]:
-        async for draft in self._reply:
-            if draft.final:
-                self.whole = time.monotonic()
-            yield draft
+    def __aiter__(self) -> AsyncIterator[Draft]:
+        return _Drafts(aiter(self._reply), self)
 
     async def showing(self, part: int, text: str, end: int, *, final: bool = False) -> float:
         deadline = await self._reply.showing(part, text, end, final=final)
-        self._metrics.changes.labels(self._platform).inc()
+        self._metrics.child(self._metrics.changes, self._platform).inc()
         if part not in self._sending and not self._is_known(part):
             span = None if self._tracing is None else self._tracing.start("deliver", {"part": part})
             self._sending[part] = (time.monotonic(), span)
@@ -49,7 +46,7 @@ class WatchedReply:
     async def shown(self, part: int, message: str) -> None:
         if (sending := self._sending.pop(part, None)) is not None:
             began, span = sending
-            self._metrics.delivery_seconds.labels(self._platform).observe(time.monotonic() - began)
+            self._metrics.child(self._metrics.delivery_seconds, self._platform).observe(time.monotonic() - began)
             if span is not None:
                 span.end()
         await self._reply.shown(part, message)
@@ -57,3 +54,21 @@ class WatchedReply:
     def _is_known(self, part: int) -> bool:
         parts = self._reply.parts
         return part < len(parts) and parts[part].message is not None
+
+
+class _Drafts:
+    """Those of a reply. No generator: whoever has the last draft stops asking, and the event loop would have to
+    close it in a task of its own."""
+
+    def __init__(self, drafts: AsyncIterator[Draft], watched: WatchedReply) -> None:
+        self._drafts = drafts
+        self._watched = watched
+
+    def __aiter__(self) -> "_Drafts":
+        return self
+
+    async def __anext__(self) -> Draft:
+        draft = await anext(self._drafts)
+        if draft.final:
+            self._watched.whole = time.monotonic()
+        return draft

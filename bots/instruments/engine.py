@@ -50,7 +50,7 @@ class WatchedEngine:
             raise
         finally:
             stages.end()
-            self._metrics.completion_seconds.labels(source, finish).observe(time.monotonic() - began)
+            self._metrics.child(self._metrics.completion_seconds, source, finish).observe(time.monotonic() - began)
 
     async def run(self) -> None:
         await self._engine.run()
@@ -112,7 +112,9 @@ class _Watched:
         delta = await anext(self._completion)
         if self._is_first:
             self._is_first = False
-            self._metrics.first_token_seconds.labels(self._source).observe(time.monotonic() - self._began)
+            self._metrics.child(self._metrics.first_token_seconds, self._source).observe(
+                time.monotonic() - self._began
+            )
             self._stages.next("decode")
         if delta.finish:
             self.finish = delta.finish
@@ -120,5 +122,5 @@ class _Watched:
             self._stages.tell(usage.prompt, usage.cached, usage.completion)
             tokens = {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion}
             for kind, count in tokens.items():
-                self._metrics.tokens.labels(self._source, kind).inc(count)
+                self._metrics.child(self._metrics.tokens, self._source, kind).inc(count)
         return delta

@@ -28,7 +28,7 @@ class WatchedInbox:
             with self._tracing.span("accept", attributes, kind=SpanKind.PRODUCER):
                 accepted = await self._inbox.accept(replace(event, trace=self._tracing.parent()))
         if accepted:
-            self._metrics.events.labels(event.room.platform, event.kind).inc()
+            self._metrics.child(self._metrics.events, event.room.platform, event.kind).inc()
         return accepted
 
     def watch(self, conversation: Conversation) -> AbstractAsyncContextManager[AsyncIterator[Shown]]:

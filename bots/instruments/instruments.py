@@ -3,11 +3,11 @@ that is logged meanwhile."""
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
-import structlog
 from opentelemetry.trace import SpanKind
 
+from bots.instruments import logs
 from bots.instruments.delivery import WatchedReply
 from bots.instruments.engine import WatchedEngine
 from bots.instruments.inbox import WatchedInbox
@@ -16,7 +16,7 @@ from bots.instruments.tracing import Tracing
 from core.answer import Deliver
 from core.engine.engine import Engine
 from core.turns import Event, Inbox, Reply
-from core.worker import Ended
+from core.worker import Ended, unwatched
 
 
 class Instruments:
@@ -40,13 +40,16 @@ class Instruments:
             seen = WatchedReply(reply, platform, self.metrics, self._tracing)
             await deliver(event, seen)
             if seen.whole is not None:
-                self.metrics.lag_seconds.labels(platform).observe(time.monotonic() - seen.whole)
+                self.metrics.child(self.metrics.lag_seconds, platform).observe(time.monotonic() - seen.whole)
 
         return watched
 
-    @contextmanager
-    def turn(self, event: Event) -> Iterator[Ended]:
+    def turn(self, event: Event) -> AbstractContextManager[Ended]:
         """`core.worker.Watch`."""
+        return self._turn(event)
+
+    @contextmanager
+    def _turn(self, event: Event) -> Iterator[Ended]:
         platform, began, outcome = event.room.platform, time.monotonic(), "done"
 
         def ended(how: str) -> None:
@@ -54,15 +57,15 @@ class Instruments:
             outcome = how
 
         if event.at:
-            self.metrics.wait_seconds.labels(platform).observe(max(0.0, time.time() - event.at))
-        running = self.metrics.running.labels(platform)
+            self.metrics.child(self.metrics.wait_seconds, platform).observe(max(0.0, time.time() - event.at))
+        running = self.metrics.child(self.metrics.running, platform)
         running.inc()
         try:
-            with structlog.contextvars.bound_contextvars(turn=event.id), self._traced(event):
+            with logs.about(event.id), self._traced(event):
                 yield ended
         finally:
             running.dec()
-            self.metrics.turn_seconds.labels(platform, outcome).observe(time.monotonic() - began)
+            self.metrics.child(self.metrics.turn_seconds, platform, outcome).observe(time.monotonic() - began)
 
     @contextmanager
     def _traced(self, event: Event) -> Iterator[None]:
@@ -76,3 +79,22 @@ class Instruments:
     def close(self) -> None:
         if self._tracing is not None:
             self._tracing.close()
+
+
+class NoInstruments(Instruments):
+    """Nothing is watched: for whoever measures what the watching costs."""
+
+    def __init__(self) -> None:
+        super().__init__(Metrics(), None)
+
+    def inbox(self, inbox: Inbox) -> Inbox:
+        return inbox
+
+    def engine(self, engine: Engine) -> Engine:
+        return engine
+
+    def deliver(self, deliver: Deliver) -> Deliver:
+        return deliver
+
+    def turn(self, event: Event) -> AbstractContextManager[Ended]:
+        return unwatched(event)

@@ -6,10 +6,13 @@ a person's text: nothing that is logged has, and tracebacks have no local variab
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 Form = Literal["auto", "console", "json"]
 
@@ -17,12 +20,31 @@ CHATTY = ("aiohttp", "discord", "httpx", "markdown_it", "openai", "slack_bolt", 
 """Libraries that tell, below their warnings, of every connection, request or line of a message."""
 
 
+_turn: ContextVar[str] = ContextVar("turn")
+
+
+@contextmanager
+def about(turn: str) -> Iterator[None]:
+    """Each line that is logged in the block, and in tasks begun there, has this turn's id."""
+    token = _turn.set(turn)
+    try:
+        yield
+    finally:
+        _turn.reset(token)
+
+
+def _with_turn(_logger: object, _method: str, line: EventDict) -> EventDict:
+    if (turn := _turn.get("")) != "":
+        line.setdefault("turn", turn)
+    return line
+
+
 def configure(level: str, form: Form, stream: TextIO | None = None) -> None:
     """From now on everything that is logged goes to `stream` (standard error) in this form."""
     stream = stream or sys.stderr
     is_console = form == "console" or (form == "auto" and stream.isatty())
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _with_turn,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_console else "iso", utc=not is_console),

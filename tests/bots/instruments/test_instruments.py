@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bots.app import Bot, Plan
 from bots.app import running as run_plan
 from bots.instruments import logs
+from bots.instruments.instruments import Instruments
+from bots.instruments.metrics import Metrics
 from bots.instruments.tracing import Tracing
 from core.engine.scripted import ScriptedEngine
 from core.store.api_keys import ApiKeys
@@ -97,10 +99,10 @@ async def test_process_without_its_store_is_alive_and_not_ready(data_dir: Path) 
 async def test_turn_is_one_trace_from_the_listener_to_the_worker(store: Store) -> None:
     heard, worked = InMemorySpanExporter(), InMemorySpanExporter()
     listener, deliverer = RoomAdapter(), RoomAdapter()
-    listens = Plan(engine=None, adapters=[listener], tracing=Tracing(heard))
-    works = Plan(
-        engine=ScriptedEngine(), adapters=[deliverer], listen=False, worker=QUICK, tracing=Tracing(worked)
-    )
+    listens = Plan(engine=None, adapters=[listener], instruments=Instruments(Metrics(), Tracing(heard)))
+    watched = Instruments(Metrics(), Tracing(worked))
+    engine = ScriptedEngine()
+    works = Plan(engine=engine, adapters=[deliverer], listen=False, worker=QUICK, instruments=watched)
     async with run_plan(store, listens, lambda _line: None), run_plan(store, works, lambda _line: None):
         listener.said.put_nowait("a secret")
         await deliverer.answered.get()
