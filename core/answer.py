@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Literal
 
 from core import controls, notices
+from core.asking import fitting
 from core.dialogue import Dialogue
 from core.engine.engine import Completion
 from core.errors import CoreError, Overloaded, PromptTooLong, Refused
 from core.files.reader import Read, Reader
 from core.languages import translated
-from core.prompt import Prompt, preface
+from core.prompt import Prompt
 from core.question import NotPossible, Question, needs_the_model, newest, question, turned
 from core.reply import LeasedReply
 from core.store.claim import Claim
@@ -30,9 +31,6 @@ _NOTICES: Mapping[Cut, str] = {
     "length": notices.LENGTH,
     "time": notices.TIME,
 }
-
-# What an engine that cannot go on with an answer is asked instead.
-_GO_ON = "Go on exactly where you stopped, without repeating anything."
 
 # Seconds. Who is answered within that need not hear of a line.
 _LOOK_AT_THE_LINE = 1.0
@@ -220,22 +218,22 @@ class Answer:
             await self._notice(self._dialogue.notice(self.claim.event))
 
     async def _ask_the_model(self) -> None:
-        claim = self.claim
+        claim, dialogue = self.claim, self._dialogue
         asks = question(claim.event, claim.window, claim.last)
         shown = self._reply.shown_text if self._dialogue.continues else ""
         draft = _Written(shown if shown.startswith(asks.so_far) else asks.so_far)
         read = await self._read()
-        if not (asks.asked.text.strip() or read.documents or self._halt):
-            await self._notice(notices.left_out(read.left_out))
-            return
         if claim.event.kind == "message":
             asks = replace(asks, asked=replace(asks.asked, documents=read.documents))
+        if not (asks.asked.text.strip() or asks.asked.documents or self._halt):
+            await self._notice(notices.left_out(read.left_out))
+            return
         try:
-            asks, prompt = self._fitting(asks)
+            asks, prompt = fitting(dialogue, claim, asks)
             try:
                 cut = await self._generate(asks, prompt, draft)
             except PromptTooLong:  # by a server's own count; nothing was written yet
-                asks, prompt = self._fitting(asks, within=prompt.tokens // 2)
+                asks, prompt = fitting(dialogue, claim, asks, within=prompt.tokens // 2)
                 cut = await self._generate(asks, prompt, draft)
         except CoreError as exc:
             log.warning("no answer to %s: %s", claim.event.id, exc)
@@ -258,14 +256,6 @@ class Answer:
         window = [turn for turn in claim.window if turn.number >= start]
         self.fold_up_to = self._dialogue.due(window, claim.summaries, used=prompt.tokens + answered.count)
 
-    def _fitting(self, asks: Question, within: int | None = None) -> tuple[Question, Prompt]:
-        """The question with its prompt: rather without what the message brings along than not at all."""
-        try:
-            return asks, self._prompt(asks, within)
-        except PromptTooLong:
-            asks = replace(asks, asked=replace(asks.asked, quotes=(), documents=()))
-            return asks, self._prompt(asks, within)
-
     async def _read(self) -> Read:
         """What came with the message. Nothing, where the answer is to end before it begins."""
         event = self.claim.event
@@ -284,20 +274,6 @@ class Answer:
             return Read()
         finally:
             self._writing = None
-
-    def _prompt(self, asks: Question, within: int | None = None) -> Prompt:
-        claim, text, window, before = self.claim, asks.asked.text, asks.window, preface(asks.asked)
-        if asks.before is not None and asks.so_far and not self._dialogue.continues:
-            text, window, before = _GO_ON, [*window, asks.asked, asks.before], ""
-        return self._dialogue.prompt(
-            claim.event,
-            window,
-            persona=claim.persona,
-            text=text,
-            preface=before,
-            summaries=claim.summaries,
-            within=within,
-        )
 
     async def _generate(self, asks: Question, prompt: Prompt, draft: "_Written") -> Cut:
         """Write until the model has ended; return why it was cut short, if it was.

@@ -4,8 +4,9 @@ is made anew, gone on with, or exchanged for an earlier one. Pure: no store, no 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from typing import Any
 
 from core import notices
 from core.turns import Event, Turn, Version
@@ -111,24 +112,14 @@ def turned(event: Event, answer: Turn) -> Turn:
 
 def _versions(answer: Turn) -> list[Version]:
     """All answers of its place, in their order."""
-    this = Version(
-        text=answer.text,
-        count=answer.count,
-        token_ids=answer.token_ids,
-        tokenizer=answer.tokenizer,
-        cut=answer.cut,
-        votes=answer.votes,
-    )
+    this = Version(**_as_version(answer))
     return [*answer.versions[: answer.version], this, *answer.versions[answer.version :]]
 
 
 def _reading(turn: Turn, version: Version) -> Turn:
-    return replace(
-        turn,
-        text=version.text,
-        count=version.count,
-        token_ids=version.token_ids,
-        tokenizer=version.tokenizer,
-        cut=version.cut,
-        votes=version.votes,
-    )
+    return replace(turn, **_as_version(version))
+
+
+def _as_version(answer: Turn | Version) -> dict[str, Any]:
+    """What of an answer belongs to one version of it."""
+    return {field.name: getattr(answer, field.name) for field in fields(Version)}

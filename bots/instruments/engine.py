@@ -9,27 +9,17 @@ from opentelemetry.trace import Span
 
 from bots.instruments.metrics import Metrics
 from bots.instruments.tracing import Tracing
-from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Load, Message, Params
+from core.engine.around import Around
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params
 
 
-class WatchedEngine:
+class WatchedEngine(Around):
     """`engine`, watched."""
 
     def __init__(self, engine: Engine, metrics: Metrics, tracing: Tracing | None) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._metrics = metrics
         self._tracing = tracing
-        self.name = engine.name
-        self.context = engine.context
-        self.fingerprint = engine.fingerprint
-        self.continues = engine.continues
-
-    @property
-    def load(self) -> Load:
-        return self._engine.load
-
-    def count(self, messages: Sequence[Message]) -> int:
-        return self._engine.count(messages)
 
     @asynccontextmanager
     async def generate(
@@ -41,7 +31,7 @@ class WatchedEngine:
         stages = _Stages(self._tracing)
         watched: _Watched | None = None
         try:
-            async with self._engine.generate(messages, params, caller) as completion:
+            async with self._inner.generate(messages, params, caller) as completion:
                 watched = _Watched(completion, stages, self._metrics, source, began)
                 yield watched
             finish = watched.finish or "left"
@@ -51,9 +41,6 @@ class WatchedEngine:
         finally:
             stages.end()
             self._metrics.child(self._metrics.completion_seconds, source, finish).observe(time.monotonic() - began)
-
-    async def run(self) -> None:
-        await self._engine.run()
 
 
 class _Stages:

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Load, Message, Params, Usage
+from core.engine.around import Around
+from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params, Usage
 
 
 class Scores(Protocol):
@@ -20,24 +21,13 @@ class Scores(Protocol):
     def close(self) -> None: ...
 
 
-class JudgedEngine:
+class JudgedEngine(Around):
     """`engine` with `candidates` of each reply, of which `judge` picks one. It can do what `engine` can."""
 
     def __init__(self, engine: Engine, judge: Scores, candidates: int) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._judge = judge
         self._candidates = candidates
-        self.name = engine.name
-        self.context = engine.context
-        self.fingerprint = engine.fingerprint
-        self.continues = engine.continues
-
-    @property
-    def load(self) -> Load:
-        return self._engine.load
-
-    def count(self, messages: Sequence[Message]) -> int:
-        return self._engine.count(messages)
 
     @asynccontextmanager
     async def generate(
@@ -47,7 +37,7 @@ class JudgedEngine:
         plain = any(message.role == "plain" for message in messages)
         judged = params.candidates == 1 and params.logprobs is None and caller.waits and not plain
         asked = replace(params, candidates=self._candidates) if judged else params
-        async with self._engine.generate(messages, asked, caller) as completion:
+        async with self._inner.generate(messages, asked, caller) as completion:
             if judged:
                 yield _Chosen(completion, self._judge, messages, self._candidates)
             else:
@@ -55,7 +45,7 @@ class JudgedEngine:
 
     async def run(self) -> None:
         try:
-            await self._engine.run()
+            await super().run()
         finally:
             self._judge.close()
 

@@ -57,6 +57,17 @@ async def test_file_without_words_is_a_turn(rig: Rig, store: Store, files: FileS
     assert engine.asked == ["File notes.md:\n```\n# milk\n```\n\n"]
 
 
+async def test_answer_to_a_file_without_words_is_made_anew(rig: Rig, store: Store, files: FileSettings) -> None:
+    engine, buttons = Attentive(), DialogueSettings(window=1_000_000, controls=True)
+    async with running(rig.adapter, store=store, engine=engine, files=files, dialogue=buttons):
+        await rig.attached("", "notes.md", b"# milk", "text/markdown")
+        await rig.until_replies(lambda texts: len(texts) == 1)
+        asked, engine.asked = engine.asked, []
+        await rig.press("🔄 Regenerate")
+        await rig.until_replies(lambda _texts: "2/2" in rig.controls())
+    assert engine.asked == asked
+
+
 async def test_file_that_is_too_large_is_told_so_and_the_words_are_answered(
     rig: Rig, store: Store, files: FileSettings
 ) -> None:
