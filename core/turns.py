@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 Action = Literal["stop", "regenerate", "continue", "previous", "next", "up", "down"]
 """What a person may do with an answer: end it, have it made anew, have it gone on with, look at the version before
@@ -26,6 +26,21 @@ Kind = Literal["message", "reset", "persona", "stop", "start", "help", "edit", "
 `help`, `vote` ("up" or "down" is the `text`, for the answer in `target`), `delete` (the message `target` was
 taken away; nobody is answered) and `setting` (`text` is its name and, after a space, what it is to be for the
 place; without that it is as the operator has it). Who may set something is the adapter's to say."""
+
+ACTIONS: Mapping[str, Action] = {action: action for action in get_args(Action)}
+"""Every action by its name."""
+
+
+def kind_of(action: Action) -> Kind:
+    """What an event is in which somebody presses that."""
+    match action:
+        case "stop":
+            return "stop"
+        case "up" | "down":
+            return "vote"
+        case _:
+            return "act"
+
 
 Role = Literal["user", "assistant"]
 

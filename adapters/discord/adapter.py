@@ -97,7 +97,7 @@ class DiscordAdapter:
             self._rest,
             where,
             me=event.room.bot,
-            asked=event.message,
+            asked=event.message or event.target,
             at=event.at,
             reply_to=None if reply_to is None or first is not None else str(reply_to),
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import discord  # noqa: TID251
 
-from core.turns import Control
+from core.turns import ACTIONS, Action, Control
 
 _PREFIX = "trialogue/"
 _IN_A_ROW = 5
@@ -32,3 +32,8 @@ def components(controls: Sequence[Control]) -> list[dict[str, Any]]:
     ]
     rows = range(0, len(buttons), _IN_A_ROW)
     return [{"type": _ROW, "components": buttons[first : first + _IN_A_ROW]} for first in rows]
+
+
+def pressed(name: str) -> Action | None:
+    """What a press of the button with that custom id means; `None`: nothing of ours."""
+    return ACTIONS.get(name.removeprefix(_PREFIX)) if name.startswith(_PREFIX) else None

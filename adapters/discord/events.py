@@ -8,18 +8,16 @@ called what, who is part of a thread) comes with it as a `Place`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any
 
 import discord  # noqa: TID251
 
+from adapters.discord.buttons import pressed
 from core.commands import NAMED
-from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
+from core.turns import Attachment, Conversation, Event, Kind, Quote, Room, Speaker, kind_of
 
 Payload = Mapping[str, Any]
 
-# What a button of ours says, and what it does.
-ACTIONS: dict[str, Action] = {f"trialogue/{action}": action for action in get_args(Action)}
-KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
 
 TOKEN_SECONDS = 15 * 60.0
 """For how long an interaction's token is good: https://discord.com/developers/docs/interactions/receiving-and-responding"""
@@ -150,10 +148,10 @@ def to_press(payload: Payload, me: str) -> Event | None:
     """
     if payload["type"] != COMPONENT:
         return None
-    action = ACTIONS.get(str(payload["data"]["custom_id"]))
+    action = pressed(str(payload["data"]["custom_id"]))
     if action is None or str(payload["message"]["author"]["id"]) != me:
         return None
-    return _interaction(payload, me, f"press/{action}", KINDS.get(action, "act"), action, private=True)
+    return _interaction(payload, me, f"press/{action}", kind_of(action), action, private=True)
 
 
 def to_command(payload: Payload, me: str) -> Event | None:
@@ -187,7 +185,7 @@ def _interaction(payload: Payload, me: str, what: str, kind: Kind, text: str, *,
             "private": private,
         },
     )
-    pressed = payload.get("message")
+    under = payload.get("message")
     return Event(
         id=f"discord/{me}/{channel}/{number}/{what}",
         kind=kind,
@@ -195,8 +193,8 @@ def _interaction(payload: Payload, me: str, what: str, kind: Kind, text: str, *,
         conversation=_conversation(room, channel, str(where["parent_id"]) if is_thread(where.get("type")) else ""),
         speaker=Speaker(str(person["id"]), _name(person, member)),
         text=text,
-        message="" if pressed else number,
-        target=str(pressed["id"]) if pressed else "",
+        message="" if under else number,
+        target=str(under["id"]) if under else "",
         at=at,
         server=str(payload.get("guild_id") or ""),
         locale=str(payload.get("locale") or ""),

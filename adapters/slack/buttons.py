@@ -5,15 +5,14 @@ its Markdown in a block of its own: https://docs.slack.dev/reference/block-kit/b
 """
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 from adapters.slack.markup import render, unformatted
-from core.turns import Action, Control
+from core.turns import ACTIONS, Action, Control
 
 PREFIX = "trialogue/"
 """What the ids of all our buttons begin with."""
 
-_ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
 _VOTES = {"up", "down"}
 _NOTIFICATION = 150  # characters of the text that notifications show
 
@@ -31,7 +30,7 @@ def content(source: str, controls: Sequence[Control]) -> dict[str, Any]:
 
 def pressed(name: str, value: str) -> Action | None:
     """What a press of the element `name` with `value` means; `None`: nothing of ours."""
-    return _ACTIONS.get(value) if name.startswith(PREFIX) else None
+    return ACTIONS.get(value) if name.startswith(PREFIX) else None
 
 
 def _blocks(controls: Sequence[Control]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from adapters.slack.buttons import pressed
 from adapters.slack.readable import mentioned, readable, without
 from core.commands import NAMED
 from core.languages import msgid
-from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
+from core.turns import Attachment, Conversation, Event, Kind, Quote, Room, Speaker, kind_of
 
 COMMANDS_HELP = msgid("""\
 - `!help` shows this
@@ -29,7 +29,6 @@ COMMANDS_HELP = msgid("""\
 In a channel mention me with it. `/trialogue` does the same, but Slack has no slash commands in threads.""")
 """How commands are written here. A `help` event carries it as its text: that is where the answer has it from."""
 
-KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
 
 _OURS = {"message", "app_mention"}
 _SUBTYPES = {"", "file_share", "thread_broadcast"}
@@ -284,7 +283,7 @@ def to_press(payload: Mapping[str, Any], me: Account) -> Event | None:
     room = Address(channel, thread, press.message.ts).room(me)
     return Event(
         id=f"slack:{me.id}:{channel}:{press.message.ts}:{action}:{press.user.id}:{element.action_ts}",
-        kind=KINDS.get(action, "act"),
+        kind=kind_of(action),
         room=room,
         conversation=Conversation.of(room, channel, thread or ""),
         speaker=Speaker(press.user.id, press.user.name),

@@ -8,18 +8,14 @@ service messages and other bots are not.
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import get_args
 
 from telegram import CallbackQuery, Chat, Message, MessageEntity, Update, User  # noqa: TID251
 
 from core.commands import NAMED
-from core.turns import Action, Attachment, Conversation, Event, Kind, Quote, Room, Speaker
+from core.turns import ACTIONS, Attachment, Conversation, Event, Kind, Quote, Room, Speaker, kind_of
 
 _COMMANDS: dict[str, Kind] = {"start": "start", **NAMED}
 
-# What a button of ours says, and what it does: https://core.telegram.org/bots/api#callbackquery
-ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
-KINDS: dict[Action, Kind] = {"stop": "stop", "up": "vote", "down": "vote"}
 
 # What a message may carry besides text, by the library's attribute, and what we call it.
 _FILES = {
@@ -120,7 +116,7 @@ def _pressed(query: CallbackQuery, me: User, place: int | None) -> Event | None:
     room = Room("telegram", str(me.id), asdict(Address(message.chat.id, topic, None, query.id)))
     return Event(
         id=f"telegram/{me.id}/{message.chat.id}/{message.message_id}/{query.data}/{query.id}",
-        kind=KINDS.get(action, "act"),
+        kind=kind_of(action),
         room=room,
         conversation=Conversation.of(room, message.chat.id if place is None else place, topic or ""),
         speaker=Speaker(str(query.from_user.id), query.from_user.full_name),
