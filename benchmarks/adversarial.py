@@ -122,7 +122,13 @@ def chitchat(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     played = adversarial(
         read(["chitchat"]),
         arguments.output,
-        Plan(minutes=arguments.minutes, plays=arguments.plays, tells=arguments.tells),
+        Plan(
+            minutes=arguments.minutes,
+            warm_up=arguments.warm_up,
+            discriminator=arguments.told,
+            plays=arguments.plays,
+            tells=arguments.tells,
+        ),
         GameSettings(batch=arguments.batch),
         context=arguments.context,
         reply=arguments.reply,
@@ -159,7 +165,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("part", choices=("oracle", "chitchat"))
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[1, 2, 3])
     parser.add_argument("--warm-up", type=int, default=2400, help="steps of likelihood, at most")
-    parser.add_argument("--told", type=int, default=200, help="steps of the discriminator before the rounds")
+    parser.add_argument(
+        "--told", type=int, default=3000, help="steps of the discriminator before the rounds, at most"
+    )
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--plays", type=int, default=10, help="steps of the generator in a round")
     parser.add_argument("--tells", type=int, default=1, help="steps of the discriminator in a round")

@@ -15,6 +15,7 @@ import uvloop
 from adapters import Adapter
 from adapters.delivery import Pace
 from benchmarks.people import Account
+from bots import settings
 from bots.app import Plan, run_until_signal
 from bots.instruments.instruments import Instruments, NoInstruments
 from bots.instruments.metrics import Metrics
@@ -28,14 +29,14 @@ from core.worker import WorkerSettings
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """`delay` is that of the `echo` model, in seconds a word; `concurrency`: how many a worker answers at once.
-    Traces go to `otlp_url`."""
+    Traces go to `otlp_url`; "sampled" are as many as by default."""
 
     account: Account
     data_dir: str
     role: Literal["all", "listen", "work"] = "all"
     delay: float = 0.0
     concurrency: int = WorkerSettings().concurrency
-    instruments: Literal["none", "metrics", "traces"] = "metrics"
+    instruments: Literal["none", "metrics", "sampled", "traces"] = "metrics"
     otlp_url: str = ""
 
 
@@ -72,6 +73,9 @@ def _instruments(spec: Spec) -> Instruments:
             return NoInstruments()
         case "metrics":
             return Instruments(Metrics(), None)
+        case "sampled":
+            told = settings.Instruments()
+            return Instruments(Metrics(), Tracing.to(spec.otlp_url, told.otlp_ratio, told.otlp_per_second))
         case "traces":
             return Instruments(Metrics(), Tracing.to(spec.otlp_url))
 

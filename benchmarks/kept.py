@@ -12,7 +12,7 @@ _Row = TypeVar("_Row", bound=Any)
 
 def with_earlier(path: Path, kind: type[_Row], rows: Sequence[_Row], key: str) -> list[_Row]:
     """Write the dataclasses `rows` in place of those in the file with the same `key`; return all, in the order of
-    that key where it is a number."""
+    that key where it is a number. A file with other columns is of another version of the measurement: it goes."""
     new = {getattr(row, key) for row in rows}
     every = [row for row in _read(path, kind) if getattr(row, key) not in new] + list(rows)
     if not all(isinstance(getattr(row, key), str) for row in every):
@@ -29,7 +29,10 @@ def _read(path: Path, kind: type[_Row]) -> list[_Row]:
         return []
     types: dict[str, Callable[[str], Any]] = get_type_hints(kind)
     with path.open(newline="") as file:
-        return [kind(**{name: types[name](value) for name, value in row.items()}) for row in csv.DictReader(file)]
+        reader = csv.DictReader(file)
+        if list(reader.fieldnames or ()) != [field.name for field in fields(kind)]:
+            return []
+        return [kind(**{name: types[name](value) for name, value in row.items()}) for row in reader]
 
 
 def medians(rows: Iterable[_Row], *by: str) -> list[_Row]:

@@ -1,7 +1,8 @@
 """A platform on loopback and the people on it, in a process of its own: `python -m benchmarks.people PLATFORM`.
 
 It says on its first line of output how a bot gets in (`Account`). Each line of input is a `Talk` to have, and each
-further line of output is what came of it (`Heard`), both as JSON. It ends with its input. Who answers, and how, it
+further line of output is what came of it (`Heard`), both as JSON; before that, where it is asked for, a line for
+each answer (`One`). It ends with its input. Who answers, and how, it
 does not know: an answer is a message of the bot that ends as the question does.
 """
 
@@ -40,15 +41,22 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 class Talk(msgspec.Struct, frozen=True):
     """So many `turns` with `people`, who take turns; `at_once` of them wait for an answer at any time. What they
-    say is in `texts`, one after the other, or always the same."""
+    say is in `texts`, one after the other, or always the same. `each`: each answer is told of when it is there."""
 
     turns: int
     at_once: int
     people: int
     texts: tuple[str, ...] = ()
+    each: bool = False
 
 
-class Heard(msgspec.Struct, frozen=True):
+class One(msgspec.Struct, frozen=True, tag=True):
+    """An answer stands in its room, so many seconds after its question."""
+
+    seconds: float
+
+
+class Heard(msgspec.Struct, frozen=True, tag=True):
     """`latencies` are the seconds from each question to the moment when its whole answer stands in the room,
     `seconds` what all took, and `requests` how often the bot called the platform. `steady` is how many answers
     came a second while there was always a next question: without the end, when fewer and fewer people wait."""
@@ -190,15 +198,14 @@ class People:
                 for lane in range(talk.at_once):
                     # People of its own: nobody asks again before the answer is there.
                     own = range(lane, max(talk.people, talk.at_once), talk.at_once)
-                    lanes.create_task(self._ask(turns, own, latencies, talk.texts or (_WORDS,)))
+                    lanes.create_task(self._ask(turns, own, latencies, talk))
             watching.cancel()
         asking = self._last_question - begun
         steady = sum(at <= self._last_question for at in self._answered) / asking if asking else 0.0
         return Heard(latencies, time.perf_counter() - begun, self._town.requests - requests, steady)
 
-    async def _ask(
-        self, turns: Iterator[int], people: Sequence[int], latencies: list[float], texts: Sequence[str]
-    ) -> None:
+    async def _ask(self, turns: Iterator[int], people: Sequence[int], latencies: list[float], talk: Talk) -> None:
+        texts = talk.texts or (_WORDS,)
         for who, turn in zip(itertools.cycle(people), turns, strict=False):
             number, person = next(self._numbers), f"person{who}"
             answered: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -207,6 +214,8 @@ class People:
             await self._town.say(f"{texts[turn % len(texts)]} {number}", person)
             self._answered.append(await answered)
             latencies.append(self._answered[-1] - asked)
+            if talk.each:
+                _tell(One(latencies[-1]))
 
     async def _watch(self) -> None:
         while True:

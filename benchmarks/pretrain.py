@@ -29,7 +29,7 @@ from core.training.pretrain import pretrain
 from core.training.run import RunSettings
 
 _ORDER = 5
-_CONTEXT = 512
+_CONTEXT = 256
 
 
 def texts(dialogues: Iterable[Dialogue], tokenizer: Any) -> list[tuple[int, ...]]:
@@ -101,7 +101,7 @@ def main(arguments: argparse.Namespace) -> None:
     _tool("lmplz", arguments.kenlm)
     corpus = read(["chitchat"])
     run = RunSettings(
-        output=arguments.output, minutes=arguments.minutes, batch=arguments.batch, learning_rate=2e-3
+        output=arguments.output, minutes=arguments.minutes, batch=arguments.batch, learning_rate=4e-3
     )
     trained = pretrain(corpus, run, size="nano", context=_CONTEXT, progress=tell)
     if trained.interrupted:

@@ -1,21 +1,19 @@
-"""The processes of one measurement: a platform with its people, and bots. Linux: processor time is in /proc."""
+"""The processes of one measurement: a platform with its people, and bots. Linux has a clock of each one."""
 
 import asyncio
-import os
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 
 from benchmarks.bot import Spec
-from benchmarks.people import Account, Heard, Talk
+from benchmarks.people import Account, Heard, One, Talk
 
 _SECONDS = 60.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Platform:
@@ -25,11 +23,15 @@ class Platform:
         self.account = account
         self._process = process
 
-    async def talk(self, talk: Talk) -> Heard:
-        """Raises `RuntimeError` when an answer does not come."""
+    async def talk(self, talk: Talk, told: Callable[[float], None] = lambda _seconds: None) -> Heard:
+        """`told` hears of each answer, if the talk asks for that. Raises `RuntimeError` when one does not come."""
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(talk) + b"\n")
-        return msgspec.json.decode(await _line(self._process), type=Heard)
+        while True:
+            heard: One | Heard = msgspec.json.decode(await _line(self._process), type=One | Heard)
+            if isinstance(heard, Heard):
+                return heard
+            told(heard.seconds)
 
 
 @asynccontextmanager
@@ -57,9 +59,7 @@ async def ours(spec: Spec) -> AsyncIterator[Process]:
 
 def cpu_seconds(process: Process) -> float:
     """The processor time that a running process has taken, all of its threads together."""
-    # The second field, the program's name, may hold anything but ends with the last bracket.
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return time.clock_gettime(~process.pid << 3 | 2)  # what clock_getcpuclockid(3) makes of it
 
 
 async def _line(process: Process) -> bytes:

@@ -1,13 +1,16 @@
 """What a turn costs in the store, with few and with many idle conversations: `python -m benchmarks.store`.
 
     python -m benchmarks.store                      the embedded server, in a folder that is removed afterwards
+    python -m benchmarks.store passes               only exports, and the forgetting of a person
     python -m benchmarks.store --url redis://...    a server that is EMPTIED before each measurement
 
 A turn here is everything but the model and the platform: accept, claim, two changes of the room, complete and
 delivered, with a heartbeat in the middle; one at a time, and 64 at once. Each step is timed for itself. The idle
 conversations have six turns of people's lengths each, and lie as the store's own steps leave them. A million of
-them take about 2.5 GB of memory and as much disk. Prints what it finds, and writes it to store.csv, idle.csv and
-store.md; what an earlier run has measured with other numbers of conversations stays there.
+them take about 2.5 GB of memory and as much disk. The passes are what an operator asks of all that is kept: an
+export of it, one of somebody who is in 64 conversations, and to forget them, with the rewriting of the append-only
+file after that. Prints what it finds, and writes it to store.csv, idle.csv, passes.csv and store.md; what an
+earlier run has measured of another kind, or with other numbers of conversations, stays there.
 """
 
 import argparse
@@ -26,11 +29,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks import store_results
+from benchmarks import passes, store_results
 from benchmarks.server import Counted
-from benchmarks.store_results import Filled, Step
+from benchmarks.store_results import Filled, Passed, Step
 from core.store.claim import Claim
 from core.store.client import StoreSettings
+from core.store.forget import Person
 from core.store.records import Records
 from core.store.store import Store, open_store
 from core.turns import Conversation, Event, Room, Speaker, Turn
@@ -42,6 +46,7 @@ IDLE_TURNS = 6
 _HISTORIES = 50  # different ones
 _MEAN, _SPREAD = 5.4, 0.9  # of the logarithm of a text's length, so that the mean is about 330 bytes
 _PAGE = 20_000
+_TALKS = 64  # conversations of the one who is forgotten
 
 # Conversations as the store's own steps leave them. KEYS: memory and state of each; ARGV: how many turns a history
 # has, and the turns of one history after another.
@@ -73,7 +78,7 @@ class Stopwatch:
 async def fill(store: Store, conversations: int) -> None:
     """Conversations that were answered a few times and are idle now."""
     keys, chance = store.client.keys, random.Random(1)  # noqa: S311 - the same lengths in each run
-    histories = [turn for _ in range(_HISTORIES) for turn in _history(chance)]
+    histories = [turn for number in range(_HISTORIES) for turn in _history(chance, Speaker(f"{number:03}", "Bob"))]
     for start in range(0, conversations, _PAGE):
         shards: defaultdict[str, list[str]] = defaultdict(list)
         for number in range(start, min(start + _PAGE, conversations)):
@@ -87,9 +92,9 @@ async def fill(store: Store, conversations: int) -> None:
         await store.client.read(write)
 
 
-def _history(chance: random.Random) -> list[bytes]:
+def _history(chance: random.Random, speaker: Speaker) -> list[bytes]:
     lengths = (min(4000, max(1, int(chance.lognormvariate(_MEAN, _SPREAD)))) for _ in range(IDLE_TURNS))
-    turns = (Turn(number=i + 1, role="user", text=_text(size), speaker=ANN) for i, size in enumerate(lengths))
+    turns = (Turn(number=i + 1, role="user", text=_text(size), speaker=speaker) for i, size in enumerate(lengths))
     return [Records().encode(turn) for turn in turns]
 
 
@@ -156,13 +161,11 @@ async def talk(store: Store, turns: int, at_once: int) -> tuple[Stopwatch, float
     return timed, time.perf_counter() - begun
 
 
-async def measure(
+async def measure_turns(
     number: int, settings: StoreSettings, idle: int, arguments: argparse.Namespace
 ) -> tuple[Filled, list[Step]]:
     """With so many idle conversations: what they take, and what each step takes beside them."""
-    async with open_store(settings) as store:
-        if settings.url != "embedded":
-            await store.client.read(lambda redis: redis.flushall())
+    async with _emptied(settings) as store:
         before, begun = await _memory(store), time.perf_counter()
         async with _unrewritten(store):
             await fill(store, idle)
@@ -182,6 +185,23 @@ async def measure(
     restart = await _restart(settings) if settings.url == "embedded" else 0.0
     used, rss = held["used_memory"], held["used_memory_rss"]
     return Filled(number, idle, (used - before["used_memory"]) / max(1, idle), used, rss, filled, restart), steps
+
+
+async def measure_passes(number: int, settings: StoreSettings, idle: int) -> Passed:
+    """What goes through so many idle conversations, and those of a person who talks in some more."""
+    async with _emptied(settings) as store:
+        async with _unrewritten(store):
+            await fill(store, idle)
+        await talk(store, 4 * _TALKS, _TALKS)
+        return await passes.measure(number, store, idle, Person(ROOM.platform, ANN.id))
+
+
+@asynccontextmanager
+async def _emptied(settings: StoreSettings) -> AsyncIterator[Store]:
+    async with open_store(settings) as store:
+        if settings.url != "embedded":
+            await store.client.read(lambda redis: redis.flushall())
+        yield store
 
 
 async def _memory(store: Store) -> dict[str, int]:
@@ -213,17 +233,24 @@ async def _restart(settings: StoreSettings) -> float:
 
 
 async def main(arguments: argparse.Namespace) -> None:
+    commands = arguments.commands or ("turns", "passes")
     filled: list[Filled] = []
     steps: list[Step] = []
+    passed: list[Passed] = []
     with tempfile.TemporaryDirectory() as folder:
         for number, idle in product(range(1, arguments.rounds + 1), arguments.idle):
             settings = StoreSettings(url=arguments.url, data_dir=Path(folder) / str(idle))
-            found, each = await measure(number, settings, idle, arguments)
-            print(store_results.line_of(found), flush=True)
-            filled.append(found)
-            steps += each
-            shutil.rmtree(settings.data_dir, ignore_errors=True)
-    store_results.write(arguments.results, filled, steps)
+            if "turns" in commands:
+                found, each = await measure_turns(number, settings, idle, arguments)
+                print(store_results.line_of(found), flush=True)
+                filled.append(found)
+                steps += each
+                shutil.rmtree(settings.data_dir, ignore_errors=True)
+            if "passes" in commands:
+                passed.append(await measure_passes(number, settings, idle))
+                print(store_results.line_of_passes(passed[-1]), flush=True)
+                shutil.rmtree(settings.data_dir, ignore_errors=True)
+    store_results.write(arguments.results, filled, steps, passed)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -232,6 +259,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("commands", nargs="*", metavar="command", help="turns, passes; else both")
     parser.add_argument("--url", default="embedded", help="redis://host:port, or the like")
     parser.add_argument("--turns", type=int, default=2000, help="in each measurement")
     parser.add_argument("--at-once", type=int, nargs="+", default=(1, 64), help="how many people talk at once")
@@ -240,7 +268,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"))
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if unknown := set(parsed.commands) - {"turns", "passes"}:
+        parser.error(f"{min(unknown)!r} is neither turns nor passes")
+    return parsed
 
 
 if __name__ == "__main__":

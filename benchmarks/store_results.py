@@ -52,6 +52,24 @@ class Filled:
     restart_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What went through a store of so many `idle` conversations, in seconds: an export of everything, of so many
+    bytes, one of a person, the forgetting of that person in so many conversations, and the rewriting of the
+    append-only file after that. `load` was the machine's before, and `held` the most bytes of this process."""
+
+    round: int
+    idle: int
+    load: float
+    export_seconds: float
+    export_bytes: int
+    person_seconds: float
+    forget_seconds: float
+    forgotten: int
+    rewrite_seconds: float
+    held: int
+
+
 def line(whole: Step, per_second: float, spent: Counted, turns: int) -> str:
     return (
         f"{whole.idle:>9,} idle, {whole.at_once:>2} at once: {whole.step}: p50 {1000 * whole.p50:6.2f} ms, "
@@ -68,11 +86,22 @@ def line_of(filled: Filled) -> str:
     )
 
 
-def write(folder: Path, filled: Sequence[Filled], steps: Sequence[Step]) -> None:
-    """Write what was measured. What an earlier run has measured with other numbers of conversations stays."""
+def line_of_passes(passed: Passed) -> str:
+    return (
+        f"{passed.idle:>9,} idle: {passed.export_bytes / 1e6:,.0f} MB exported in {passed.export_seconds:.1f} s, "
+        f"a person's in {passed.person_seconds:.1f} s; forgotten in {passed.forgotten} conversations in "
+        f"{passed.forget_seconds:.1f} s, the file rewritten in {passed.rewrite_seconds:.1f} s; "
+        f"{passed.held / 1e6:,.0f} MB held; a load of {passed.load:.1f} before"
+    )
+
+
+def write(folder: Path, filled: Sequence[Filled], steps: Sequence[Step], passed: Sequence[Passed]) -> None:
+    """Write what was measured. What an earlier run has measured of another kind, or with other numbers of
+    conversations, stays."""
     folder.mkdir(parents=True, exist_ok=True)
     filled = with_earlier(folder / "idle.csv", Filled, filled, "idle")
     steps = with_earlier(folder / "store.csv", Step, steps, "idle")
+    passed = with_earlier(folder / "passes.csv", Passed, passed, "idle")
     rounds = len({step.round for step in steps})
     filled, steps = medians(filled, "idle"), medians(steps, "idle", "at_once", "step")
     text = ["# The store, with few and with many idle conversations", ""]
@@ -87,7 +116,25 @@ def write(folder: Path, filled: Sequence[Filled], steps: Sequence[Step]) -> None
     for at_once in dict.fromkeys(step.at_once for step in steps):
         text += ["", f"Milliseconds with {at_once} at once, p50 (p99):", ""]
         text += _table([step for step in steps if step.at_once == at_once])
+    text += ["", "What goes through the whole store, in seconds:", "", *_passes(passed)]
     (folder / "store.md").write_text("\n".join([*text, ""]))
+
+
+def _passes(passed: Sequence[Passed]) -> list[str]:
+    lines = [
+        _row("idle", "export of everything", "of a person in 64 conversations", "to forget that person",
+             "and to rewrite the file", "MB exported", "MB of the process at most", "load before", "rounds"),
+        _row(*["---:"] * 9),
+    ]  # fmt: skip
+    for each in medians(passed, "idle"):
+        seconds = (each.export_seconds, each.person_seconds, each.forget_seconds, each.rewrite_seconds)
+        megabytes = (each.export_bytes / 1e6, each.held / 1e6)
+        rounds = sum(other.idle == each.idle for other in passed)
+        lines.append(
+            _row(f"{each.idle:,}", *(f"{each:.1f}" for each in seconds), *(f"{each:,.0f}" for each in megabytes),
+                 f"{each.load:.1f}", f"{rounds}")
+        )  # fmt: skip
+    return lines
 
 
 def _table(steps: Sequence[Step]) -> list[str]:

@@ -2,7 +2,7 @@
 
 The order of the end matters: the worker is drained while the adapters still listen and can still deliver (what
 they accept meanwhile is on disk and answered at the next start, or by another worker), then everything is
-cancelled together. A bot's connection that must be alone is held by a lease; others that would listen stand by.
+cancelled together.
 """
 
 import asyncio
@@ -11,11 +11,13 @@ import signal
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.routing import BaseRoute
 
-from adapters import Adapter, Fetches
+from adapters import Adapter
+from bots.bot import Bot
+from bots.http.admin.overview import Overview
+from bots.http.admin.routes import routes as admin_routes
 from bots.http.api.access import Access
 from bots.http.api.routes import routes as api_routes
 from bots.http.server import serve
@@ -23,13 +25,16 @@ from bots.instruments.health import Check, Health
 from bots.instruments.instruments import Instruments
 from bots.instruments.metrics import Metrics
 from bots.instruments.routes import routes as instrument_routes
-from core.answer import Deliver
+from bots.life import Hands, Life
+from bots.presence import EVERY, Presence
 from core.dialogue import Dialogue, DialogueSettings
+from core.engine.embedding import Embedder
 from core.engine.engine import Engine
-from core.errors import Refused
-from core.files.reader import Fetch, FileSettings, Reader
+from core.errors import CoreError
+from core.extension import Extension
+from core.files.reader import FileSettings, Reader
+from core.guard import Guard, GuardSettings
 from core.store.api_keys import ApiKeys
-from core.store.leases import Leases
 from core.store.store import Store
 from core.worker import Worker, WorkerSettings
 
@@ -47,8 +52,10 @@ class Plan:
     `alone` names the platforms to which a bot may have one connection only. Files that come with messages are read
     as `files` says; `None`: they are not. `address` is where the HTTP server listens; `None`: nothing is served.
     `names` are host names under which it is asked. `personas` are texts by the names that programs give for a
-    model. `instruments` watch all of it and are closed with it; `None`: metrics alone. At a SIGTERM replies that
-    nobody else can go on with have `drain_seconds` to end by themselves.
+    model; `models` are others, which people may choose by name, and `embedder` makes embeddings for them.
+    `extensions` add commands and hooks, and `guard` says who may talk to the bot. `instruments` watch all of it
+    and are closed with it; `None`: metrics alone. At a SIGTERM replies that nobody else can go on with have
+    `drain_seconds` to end by themselves. The operator is shown how it goes every `show_every` seconds.
     """
 
     engine: Engine | None
@@ -61,43 +68,13 @@ class Plan:
     address: tuple[str, int] | None = None
     names: Collection[str] = ()
     personas: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, Engine] = field(default_factory=dict)
+    embedder: Embedder | None = None
+    extensions: Sequence[Extension] = ()
+    guard: GuardSettings = field(default_factory=GuardSettings)
     instruments: Instruments | None = None
     drain_seconds: float = 20.0
-
-
-class Bot:
-    """What runs. `listening` is set when everything that can be reached from outside listens, stands by or
-    delivers (an adapter that was refused is not waited for); `stop` ends the bot from anywhere, and `patience` is
-    how many seconds replies then have to end by themselves."""
-
-    def __init__(self, platforms: Sequence[str], *, served: bool) -> None:
-        self.url: str | None = None
-        self.patience = 0.0
-        self.refused: list[Refused] = []
-        self.listening = asyncio.Event()
-        self._platforms = len(platforms)
-        self._waiting_for = {*platforms, *(("http",) if served else ())}
-        self._stopped = asyncio.Event()
-        self._note()
-
-    @property
-    def refused_all(self) -> bool:
-        """No platform took us: nothing is left to do."""
-        return len(self.refused) == self._platforms > 0
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    async def until_stopped(self) -> None:
-        await self._stopped.wait()
-
-    def started(self, what: str) -> None:
-        self._waiting_for.discard(what)
-        self._note()
-
-    def _note(self) -> None:
-        if not self._waiting_for:
-            self.listening.set()
+    show_every: float = EVERY
 
 
 @asynccontextmanager
@@ -107,15 +84,72 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
     An adapter whose platform refuses us for good is reported and left out; the others go on. Anything else that
     escapes a task is fatal: it cancels the block and is raised as an exception group.
     """
-    deliver: dict[str, Deliver] = {}
     instruments = plan.instruments or Instruments(Metrics(), None)
-    fetch: dict[str, Fetch] = {}
-    bot = Bot([adapter.platform for adapter in plan.adapters], served=plan.address is not None)
+    hands = Hands()
+    guard = Guard(store, plan.guard)
     engine = worker = None
+    dialogues: list[Dialogue] = []
+    others: dict[str, Engine] = {}
+    embedder = None if plan.embedder is None else instruments.embedder(plan.embedder)
     if plan.engine is not None:
         engine = instruments.engine(plan.engine)
-        reader = None if plan.files is None else Reader(plan.files, fetch)
-        worker = Worker(store, Dialogue(engine, plan.dialogue), deliver, plan.worker, instruments.turn, reader)
+        reader = None if plan.files is None else Reader(plan.files, hands.fetch)
+        dialogue = Dialogue(engine, plan.dialogue)
+        others = {name: instruments.engine(each) for name, each in plan.models.items()}
+        choices = {name: Dialogue(each, plan.dialogue) for name, each in others.items()}
+        dialogues = [dialogue, *choices.values()]
+        if any(extension.tools for extension in plan.extensions):
+            for each in (engine, *others.values()):
+                if not each.tools:
+                    report(f"the model {each.name} calls no tools, and is offered none of the extensions'")
+        worker = Worker(
+            store,
+            dialogue,
+            hands.deliver,
+            plan.worker,
+            instruments.turn,
+            reader,
+            plan.extensions,
+            guard.charge,
+            choices,
+            instruments.names,
+        )
+
+    def told(life: Life, line: str) -> None:
+        bot.started(life.name)
+        report(line)
+        if bot.refused_all:
+            bot.stop()
+
+    async def live(life: Life) -> None:
+        await life.run()
+        bot.started(life.name)
+        if life.left:
+            bot.stop()
+
+    lives = [
+        Life(
+            adapter,
+            store,
+            guard,
+            instruments,
+            hands,
+            told,
+            listens=plan.listen,
+            alone=adapter.platform in plan.alone,
+        )
+        for adapter in plan.adapters
+    ]
+    bot = Bot(lives, guard, dialogues, served=plan.address is not None)
+    presence = Presence(
+        store,
+        instruments,
+        bot,
+        engine=engine,
+        worker=worker,
+        role=_role(plan),
+        every=plan.show_every,
+    )
 
     def ready(url: str) -> None:
         bot.url = url
@@ -123,17 +157,22 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
         report(f"{_served(plan)}: {url}")
 
     async with asyncio.TaskGroup() as group:
-        tasks = []
+        tasks: list[asyncio.Task[None]] = []
         if engine is not None and worker is not None:
-            tasks.append(group.create_task(engine.run(), name="engine"))
+            engines = (engine, *others.values())
+            tasks += [group.create_task(each.run(), name=f"engine {each.name}") for each in engines]
+            if embedder is not None:
+                tasks.append(group.create_task(embedder.run(), name="embeddings"))
             tasks.append(group.create_task(worker.run(), name="worker"))
             tasks.append(group.create_task(store.upkeep.run(), name="upkeep"))
-        for adapter in plan.adapters:
-            life = _Life(adapter, store, plan, bot, deliver, fetch, instruments, report)
-            tasks.append(group.create_task(life.run(), name=adapter.platform))
+        tasks += [group.create_task(live(life), name=life.name) for life in lives]
+        tasks.append(group.create_task(presence.run(), name="presence"))
         if plan.address is not None:
-            routes = _routes(store, plan, engine, instruments, bot)
-            tasks.append(group.create_task(serve(routes, *plan.address, ready=ready), name="http"))
+            overview = Overview(store, every=plan.show_every)
+            routes = _routes(store, plan, engine, others, embedder, instruments, bot, overview)
+            tasks.append(group.create_task(overview.run(), name="overview"))
+            serving = serve(routes, *plan.address, ready=ready, bodies=_bodies(plan))
+            tasks.append(group.create_task(serving, name="http"))
         try:
             yield bot
         finally:
@@ -144,109 +183,44 @@ async def running(store: Store, plan: Plan, report: Report) -> AsyncIterator[Bot
             await asyncio.to_thread(instruments.close)
 
 
-class _Life:
-    """One adapter's, from when it is entered to its end."""
-
-    def __init__(
-        self,
-        adapter: Adapter,
-        store: Store,
-        plan: Plan,
-        bot: Bot,
-        deliver: dict[str, Deliver],
-        fetch: dict[str, Fetch],
-        instruments: Instruments,
-        report: Report,
-    ) -> None:
-        self._adapter = adapter
-        self._store = store
-        self._plan = plan
-        self._bot = bot
-        self._deliver = deliver
-        self._instruments = instruments
-        self._fetch = fetch
-        self._report = report
-        self._name = adapter.platform
-
-    async def run(self) -> None:
-        """One that stops listening by itself (the person left the terminal) ends the bot."""
-        try:
-            async with _entered(self._adapter):
-                self._deliver[self._name] = self._instruments.deliver(self._adapter.deliver)
-                if isinstance(self._adapter, Fetches):
-                    self._fetch[self._name] = self._adapter.fetch
-                try:
-                    await self._listen_or_deliver()
-                except Refused as exc:
-                    del self._deliver[self._name]  # what waits is kept for the next start
-                    self._refused(exc)
-                    await asyncio.Event().wait()  # the replies under way are still brought to their rooms
-            self._bot.stop()
-        except Refused as exc:
-            self._refused(exc)
-        finally:
-            self._deliver.pop(self._name, None)
-            self._fetch.pop(self._name, None)
-            self._bot.started(self._name)
-
-    async def _listen_or_deliver(self) -> None:
-        if not self._plan.listen:
-            self._started("delivering")
-            await asyncio.Event().wait()
-        elif self._name in self._plan.alone:
-            name = _connection_of(self._adapter)
-            await Leases(self._store.client).alone(name, self._listen, standing_by=self._stands_by)
-        else:
-            await self._listen()
-
-    async def _listen(self) -> None:
-        self._started("listening")
-        await self._adapter.listen(self._instruments.inbox(self._store.inbox))
-
-    def _stands_by(self, holder: str) -> None:
-        self._started(f"standing by; the bot is connected on {holder}")
-
-    def _started(self, doing: str) -> None:
-        self._bot.started(self._name)
-        self._report(f"{self._name}: {doing}")
-
-    def _refused(self, exc: Refused) -> None:
-        self._bot.refused.append(exc)
-        self._report(f"{exc.platform}: {exc.why}. {exc.fix}")
-        if self._bot.refused_all:
-            self._bot.stop()
-
-
-def _connection_of(adapter: Any) -> str:
-    """The name of the lease on the connection of an adapter that was entered: its platform and bot account."""
-    return f"{adapter.platform}/{adapter.bot}"
-
-
-@asynccontextmanager
-async def _entered(adapter: Any) -> AsyncIterator[None]:
-    """An adapter's clients are open inside, where it has any."""
-    if hasattr(adapter, "__aenter__"):
-        async with adapter:
-            yield
-    else:
-        yield
-
-
 def _routes(
-    store: Store, plan: Plan, engine: Engine | None, instruments: Instruments, bot: Bot
+    store: Store,
+    plan: Plan,
+    engine: Engine | None,
+    others: Mapping[str, Engine],
+    embedder: Embedder | None,
+    instruments: Instruments,
+    bot: Bot,
+    overview: Overview,
 ) -> list[BaseRoute]:
     """Programs are answered where the model is, and people are heard where we listen."""
     access = Access(ApiKeys(store.client), plan.names)
-    health = Health(_checks(store, engine, bot))
-    routes = [*instrument_routes(instruments.metrics.registry, health, access)]
+    engines = [] if engine is None else [engine, *others.values()]
+    health = Health(lambda: _checks(store, engines, bot))
+    routes = [
+        *instrument_routes(instruments.metrics.registry, health, access),
+        *admin_routes(store, overview, access),
+    ]
     if engine is not None:
-        routes += api_routes(engine, access, personas=plan.personas, params=plan.dialogue.params)
+        routes += api_routes(
+            engine,
+            access,
+            personas=plan.personas,
+            others=others,
+            embedder=embedder,
+            params=plan.dialogue.params,
+        )
     if plan.listen:
         routes += [route for adapter in plan.adapters for route in getattr(adapter, "routes", ())]
     return routes
 
 
-def _checks(store: Store, engine: Engine | None, bot: Bot) -> dict[str, Check]:
+def _bodies(plan: Plan) -> dict[str, int]:
+    """Under which paths larger bodies are taken than elsewhere."""
+    return {path: most for adapter in plan.adapters for path, most in getattr(adapter, "bodies", {}).items()}
+
+
+def _checks(store: Store, engines: Sequence[Engine], bot: Bot) -> dict[str, Check]:
     """What must hold for this process to be of use."""
 
     async def reaches_store() -> bool:
@@ -254,12 +228,25 @@ def _checks(store: Store, engine: Engine | None, bot: Bot) -> dict[str, Check]:
         return True
 
     async def runs_model() -> bool:
-        return engine is None or engine.load.alive
+        return all(engine.load.alive for engine in engines)
 
-    async def listens() -> bool:
-        return bot.listening.is_set() and not bot.refused_all
+    def holds(state: bool) -> Check:
+        async def check() -> bool:
+            return state
 
-    return {"store": reaches_store, "model": runs_model, "platforms": listens}
+        return check
+
+    return {
+        "store": reaches_store,
+        "model": runs_model,
+        **{name: holds(ready) for life in bot.lives for name, ready in life.ready.items()},
+    }
+
+
+def _role(plan: Plan) -> str:
+    if plan.engine is None:
+        return "listen"
+    return "all" if plan.listen else "work"
 
 
 def _served(plan: Plan) -> str:
@@ -267,11 +254,15 @@ def _served(plan: Plan) -> str:
     return " and ".join(name for name, here in served.items() if here)
 
 
-async def run_until_signal(store: Store, plan: Plan, report: Report) -> Bot:
+Reread = Callable[[], tuple[DialogueSettings, GuardSettings]]
+"""Reads again what may change while the bot runs. Raises `CoreError`; may block."""
+
+
+async def run_until_signal(store: Store, plan: Plan, report: Report, reread: Reread | None = None) -> Bot:
     """Run until SIGINT or SIGTERM, or until an adapter ends by itself. Who presses Ctrl-C waits for no reply; a
-    second signal waits for nothing."""
+    second signal waits for nothing. A SIGHUP has the settings read again."""
     loop = asyncio.get_running_loop()
-    async with running(store, plan, report) as bot:
+    async with running(store, plan, report) as bot, asyncio.TaskGroup() as group:
         main = asyncio.current_task()
         assert main is not None
 
@@ -286,9 +277,28 @@ async def run_until_signal(store: Store, plan: Plan, report: Report) -> Bot:
         for number, patience in patiences.items():
             with suppress(NotImplementedError):  # Windows has no handlers on the loop; Ctrl-C cancels there
                 loop.add_signal_handler(number, stop, patience)
+        rereading = group.create_task(_reread_for_ever(bot, reread, report), name="settings")
         _spare_what_stays()
         await bot.until_stopped()
+        rereading.cancel()
     return bot
+
+
+async def _reread_for_ever(bot: Bot, reread: Reread | None, report: Report) -> None:
+    wanted = asyncio.Event()
+    with suppress(AttributeError, NotImplementedError):  # there is no SIGHUP on Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wanted.set)
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        if reread is None:
+            continue
+        try:
+            bot.use(*await asyncio.to_thread(reread))
+        except CoreError as exc:
+            report(f"the settings stay as they were: {exc}")
+        else:
+            report("the settings were read again")
 
 
 def _spare_what_stays() -> None:

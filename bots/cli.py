@@ -1,7 +1,7 @@
 """The command `trialogue`: what a person types, and nothing of how it is done."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,7 @@ from bots import (
     keys,
     memory,
     say,
+    stranded,
     train,
     wizard,
 )
@@ -32,6 +33,9 @@ from bots.instruments import logs
 from bots.load import command
 from bots.role import Role
 from bots.settings import BadSettings, Settings, load
+from core.commands import offer, offering, suggesting
+from core.dialogue import DialogueSettings
+from core.guard import GuardSettings
 from core.store.store import open_store
 
 # Locals in a traceback would show tokens.
@@ -48,6 +52,7 @@ cli.add_typer(memory.cli, name="memory")
 cli.add_typer(api_keys.cli, name="keys")
 cli.add_typer(train.cli, name="train")
 cli.command()(aside.retry)
+cli.command()(stranded.drop)
 cli.command(name="load")(command.load)
 cli.command()(say.say)
 cli.command()(evaluate.evaluate)
@@ -95,7 +100,7 @@ def run(
             if name != "web" and name not in settings.platforms:
                 raise BadSettings(f"{name} has no token; `trialogue init` tells where to get one")
         logs.configure(settings.log_level, settings.instruments.logs)
-        _run(_serve(settings, names, role))
+        _run(_serve(settings, names, role, lambda: load(context.obj)))
 
 
 @cli.command()
@@ -106,7 +111,7 @@ def chat(context: typer.Context, role: RoleOption = Role.all) -> None:
     with clear_errors():
         settings = load(context.obj)
         logs.configure("error", settings.instruments.logs)
-        _run(_serve(settings, ("terminal",), role))
+        _run(_serve(settings, ("terminal",), role, lambda: load(context.obj)))
 
 
 @cli.command(name="doctor")
@@ -132,17 +137,28 @@ def main() -> None:
     cli()
 
 
-async def _serve(settings: Settings, platforms: tuple[str, ...], role: Role) -> None:
+async def _serve(
+    settings: Settings, platforms: tuple[str, ...], role: Role, reread: Callable[[], Settings]
+) -> None:
+    def live() -> tuple[DialogueSettings, GuardSettings]:
+        now = reread()
+        read = build.dialogue(now), build.guard(now)
+        offer(suggesting("persona", tuple(now.personas)))
+        return read
+
     await asyncio.to_thread(disk.prepare, settings.data_dir)
+    extensions = build.extensions(settings)
     async with open_store(build.store_settings(settings)) as store:
-        engine = None
+        engine, choices, embedder = None, {}, None
         if role.works:
             with _progress() as progress:
                 engine = await build.engine(settings, progress)
+                choices = await build.choices(settings, progress)
+                embedder = await build.embedder(settings)
         model = settings.model.name if engine is None else engine.name
         plan = Plan(
             engine=engine,
-            adapters=build.adapters(platforms, settings, store.fleet, model=model),
+            adapters=build.adapters(platforms, settings, store, model=model),
             listen=role.listens,
             alone=build.alone(settings),
             dialogue=build.dialogue(settings),
@@ -151,9 +167,14 @@ async def _serve(settings: Settings, platforms: tuple[str, ...], role: Role) -> 
             names=settings.http.names,
             instruments=build.instruments(settings),
             personas=settings.personas,
+            models=choices,
+            embedder=embedder,
+            extensions=extensions,
+            guard=build.guard(settings),
             drain_seconds=settings.drain_seconds,
         )
-        bot = await run_until_signal(store, plan, lambda line: console.print(line, markup=False))
+        with offering(*build.commands(settings, extensions)):
+            bot = await run_until_signal(store, plan, lambda line: console.print(line, markup=False), live)
     if bot.refused_all:
         raise typer.Exit(1)
 

@@ -1,18 +1,20 @@
-"""What `trialogue doctor` looks at: disk, Redis, who is there, what was set aside, the model, and each token with
-its platform."""
+"""What `trialogue doctor` looks at: disk, Redis, who is there, what was set aside or waits for nobody, the model,
+and each token with its platform."""
 
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from adapters import Finding
-from bots import aside, build, disk
+from bots import aside, build, disk, stranded
 from bots.role import Role
 from bots.settings import Settings
+from core.engine.embedding import unpacked
 from core.engine.engine import Engine, Message, Params
 from core.errors import CoreError
 from core.store.records import VERSION
@@ -33,8 +35,10 @@ async def examine(settings: Settings, role: Role, console: Console) -> bool:
     }
     if role.works:
         checks["model"] = lambda: _model(settings)
+        if settings.embeddings.name:
+            checks["embeddings"] = lambda: _embeddings(settings)
     for platform in settings.platforms:
-        checks[platform] = lambda platform=platform: _platform(platform, settings)  # type: ignore[misc]
+        checks |= _of_platform(platform, settings)
     found = await asyncio.gather(*(_guarded(check) for check in checks.values()))
     table = Table("", "", "what", "what to do", box=None, padding=(0, 1))
     for name, findings in zip(checks, found, strict=True):
@@ -82,9 +86,18 @@ async def _redis(settings: Settings) -> list[Finding]:
                 True,
                 f"{store.describe()} answers; {workers} {'worker is' if workers == 1 else 'workers are'} there",
             ),
+            *_paused(store),
             *await _layout(store),
             *await aside.findings(store),
+            *await stranded.findings(settings, store),
         ]
+
+
+def _paused(store: Store) -> list[Finding]:
+    return [
+        Finding(False, f"{platform} is paused by an operator: nobody is answered there", "Resume it on /admin.")
+        for platform in sorted(store.fleet.held)
+    ]
 
 
 async def _layout(store: Store) -> list[Finding]:
@@ -101,6 +114,20 @@ async def _model(settings: Settings) -> list[Finding]:
     found = await asyncio.gather(*(_guarded(lambda engine=engine: _answers(engine)) for engine in asked))  # type: ignore[misc]
     here = [] if first in asked else [_described(first)]
     return [*here, *(finding for findings in found for finding in findings)]
+
+
+async def _embeddings(settings: Settings) -> list[Finding]:
+    embedder = await build.embedder(settings)
+    assert embedder is not None
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(embedder.run(), name="embeddings")
+            await asyncio.sleep(0)  # it begins
+            made = await embedder.embed(["Hello"])
+            running.cancel()
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return [Finding(True, f"{embedder.name}: vectors of {len(unpacked(made.vectors[0]))} numbers")]
 
 
 def _described(engine: Engine) -> Finding:
@@ -120,17 +147,25 @@ async def _answers(engine: Engine) -> list[Finding]:
     return [_described(engine)]
 
 
-async def _platform(platform: str, settings: Settings) -> list[Finding]:
+def _of_platform(platform: str, settings: Settings) -> dict[str, Check]:
+    """The checks of a platform's bots, by their names."""
     match platform:
         case "discord":
             from adapters.discord.doctor import check as check_discord  # noqa: PLC0415 - as in build
 
-            return await check_discord(build.discord_settings(settings))
+            return {platform: lambda: check_discord(build.discord_settings(settings))}
         case "telegram":
             from adapters.telegram.doctor import check as check_telegram  # noqa: PLC0415
 
-            return await check_telegram(build.telegram_settings(settings))
+            bots = build.telegram_settings(settings)
+            return {bot.adapter: partial(check_telegram, bot) for bot in bots}
         case _:
             from adapters.slack.doctor import check as check_slack  # noqa: PLC0415
 
-            return await check_slack(build.slack_settings(settings))
+            slack = build.slack_settings(settings)
+
+            async def with_store() -> list[Finding]:
+                async with open_store(build.store_settings(settings)) as store:
+                    return await check_slack(slack, store.vault)
+
+            return {platform: with_store if slack.is_distributed else lambda: check_slack(slack)}

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -17,12 +17,13 @@ from rich.table import Table
 from bots import build
 from bots.errors import clear_errors
 from bots.settings import load
+from core.store.consents import Consents
 from core.store.export import Exporter
 from core.store.forget import Person
 from core.store.importing import Importer, encode_line
 from core.store.store import Store, open_store
 from core.store.walk import Seen, Walk
-from core.turns import Conversation
+from core.turns import Conversation, Turn
 
 cli = typer.Typer(help="Show, export, import or forget what is remembered.", no_args_is_help=True)
 console = Console(highlight=False)
@@ -83,16 +84,24 @@ async def _show(context: typer.Context, name: str, last: int) -> None:
         if (summary := await store.memory.summary(conversation)).text:
             console.print(f"[bold]summary of 1 to {summary.upto}[/]")
             console.print(summary.text, markup=False)
-        for turn in await store.memory.turns(conversation, last):
-            who = f"{turn.speaker.name} {conversation.platform}/{turn.speaker.id}" if turn.speaker else "bot"
-            console.print(f"[bold]{turn.number} {who}[/]" + (f" ({turn.cut})" if turn.cut else ""))
-            console.print(turn.text, markup=False)
+        _print(await store.memory.turns(conversation, last), conversation.platform)
+        for turns in await store.memory.branches(conversation):
+            console.print(f"[bold]left when {turns[0].number} was changed[/]")
+            _print(turns[-last:], conversation.platform)
+
+
+def _print(turns: Iterable[Turn], platform: str) -> None:
+    for turn in turns:
+        who = f"{turn.speaker.name} {platform}/{turn.speaker.id}" if turn.speaker else "bot"
+        console.print(f"[bold]{turn.number} {who}[/]" + (f" ({turn.cut})" if turn.cut else ""))
+        console.print(turn.text, markup=False)
 
 
 async def _export(context: typer.Context, name: str | None, person: Person | None, output: Path | None) -> None:
     async with opened(context) as store:
         with passing() as seen:
             agreed = frozenset(map(parse_person, load(context.obj).memory.agreed))
+            agreed = await Consents(store.client).agreed(agreed)
             exporter = Exporter(store.client, store.inbox, seen, agreed)
             if person is not None:
                 records = exporter.person(person)

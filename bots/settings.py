@@ -10,10 +10,10 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -23,7 +23,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from core.access import LISTED
 from core.errors import CoreError
+from core.scope import Scope
 from core.store.sealing import decode_key
 from core.turns import WhenBusy
 
@@ -36,6 +38,8 @@ COMMON_NAMES: Mapping[str, tuple[str, str]] = {
     "SLACK_BOT_TOKEN": ("slack", "bot_token"),
     "SLACK_APP_TOKEN": ("slack", "app_token"),
     "SLACK_SIGNING_SECRET": ("slack", "signing_secret"),
+    "SLACK_CLIENT_ID": ("slack", "client_id"),
+    "SLACK_CLIENT_SECRET": ("slack", "client_secret"),
 }
 
 # In the environment with our prefix, and no setting: where the file is, and what only the tests read.
@@ -76,13 +80,15 @@ Token = Annotated[SecretStr, AfterValidator(_token)]
 NoSecret = SecretStr("")
 
 
-def _persona_name(name: str) -> str:
+def _chosen_name(name: str) -> str:
     if name == "default":
-        raise ValueError("`default` always names the configured model; set persona for its text")
+        raise ValueError("`default` always names the configured model and persona")
     return name
 
 
-PersonaName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_persona_name)]
+# In lower case, as the environment's names are read.
+BOT_NAME = r"^[a-z0-9_-]{1,32}$"
+ChosenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_chosen_name)]
 
 
 class _Section(BaseModel):
@@ -93,23 +99,49 @@ class Discord(_Section):
     token: Token = NoSecret
     api_base: HttpUrl = "https://discord.com/api/v10"
     gateway_url: Annotated[str, _url("ws", "wss")] | None = None
+    shards: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = "auto"
+
+
+class TelegramBot(_Section):
+    token: Token
+    persona: str = ""
 
 
 class Telegram(_Section):
     token: Token = NoSecret
+    bots: dict[Annotated[str, Field(pattern=BOT_NAME)], TelegramBot] = {}
     api_base: HttpUrl = "https://api.telegram.org"
     mode: Literal["polling", "webhook"] = "polling"
     webhook_url: HttpUrl | None = None
     webhook_secret: Token = NoSecret
     in_doubt: Literal["resend", "skip"] = "resend"
+    debounce: float = Field(1.0, ge=0, le=10)
+    drafts: bool = False
+    debounce_from: int = Field(2048, ge=0, le=4096)
+
+    @model_validator(mode="after")
+    def _each_bot_once(self) -> Self:
+        ids = [token.get_secret_value().partition(":")[0] for token in self.tokens.values()]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two of the tokens are of the same bot")
+        return self
+
+    @property
+    def tokens(self) -> dict[str, SecretStr]:
+        """Those that are set, by the bots' names; the first one's is empty."""
+        named = {"": self.token, **{name: bot.token for name, bot in self.bots.items()}}
+        return {name: token for name, token in named.items() if token.get_secret_value()}
 
 
 class Slack(_Section):
     bot_token: Token = NoSecret
+    client_id: Token = NoSecret
+    client_secret: Token = NoSecret
     app_token: Token = NoSecret
     signing_secret: Token = NoSecret
     api_base: HttpUrl = "https://slack.com/api/"
     mode: Literal["socket", "http"] = "socket"
+    stream: Literal["auto", "edits"] = "auto"
 
 
 class Http(_Section):
@@ -120,6 +152,8 @@ class Http(_Section):
 
 class Instruments(_Section):
     otlp_url: HttpUrl | None = None
+    otlp_ratio: float = Field(1.0, ge=0, le=1)
+    otlp_per_second: float = Field(5.0, ge=0)
     logs: Literal["auto", "console", "json"] = "auto"
 
 
@@ -137,23 +171,34 @@ class Redis(_Section):
     prefix: str = Field("", pattern=r"^[A-Za-z0-9_.-]{0,64}$")
 
 
-class Fallback(_Section):
-    url: HttpUrl
+class Choice(_Section):
     name: str = Field(min_length=1)
+    url: HttpUrl | None = None
     api_key: Token = NoSecret
     context: int = Field(8192, ge=256)
     bytes_per_token: float = Field(1.0, ge=1, le=8)
+    sees: bool = False
+    tools: bool = False
+
+    @model_validator(mode="after")
+    def _only_a_server_is(self) -> Self:
+        if self.url is None and self.sees:
+            raise ValueError("sees is for a model behind an url: those that run here take no pictures")
+        if self.url is None and self.tools:
+            raise ValueError("tools is for a model behind an url: those that run here say it by their template")
+        return self
 
 
-class Model(_Section):
+class Fallback(Choice):
+    url: HttpUrl
+
+
+class Model(Choice):
     name: str = Field("default", min_length=1)
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     kv_cache_gb: float = Field(3.0, gt=0)
     max_running: int = Field(64, ge=1, le=1024)
     max_waiting: int = Field(256, ge=0, le=100_000)
-    url: HttpUrl | None = None
-    api_key: Token = NoSecret
-    bytes_per_token: float = Field(1.0, ge=1, le=8)
     fallbacks: tuple[Fallback, ...] = ()
     delay: float = Field(0.0, ge=0, le=60)
     max_tokens: int = Field(512, ge=1)
@@ -162,9 +207,20 @@ class Model(_Section):
     top_k: int = Field(0, ge=0)
     min_p: float = Field(0.0, ge=0, le=1)
     repetition_penalty: float = Field(1.1, ge=1, le=2)
-    context: int = Field(8192, ge=256)
     candidates: int = Field(1, ge=1, le=16)
     judge: Path | None = None
+
+
+class Embeddings(_Section):
+    name: str = ""
+    url: HttpUrl | None = None
+    api_key: Token = NoSecret
+
+    @model_validator(mode="after")
+    def _a_server_has_many_models(self) -> Self:
+        if self.url is not None and not self.name:
+            raise ValueError("url needs a name: the model that the server shall use")
+        return self
 
 
 class Memory(_Section):
@@ -186,6 +242,35 @@ class Files(_Section):
 class Chat(_Section):
     buttons: bool = True
     when_busy: WhenBusy = "queue"
+    file_after: int = Field(0, ge=0, le=100)
+    scope: Scope = "thread"
+
+
+Listed = Annotated[str, Field(pattern=LISTED)]
+
+
+class Access(_Section):
+    allow: frozenset[Listed] = frozenset()
+    deny: frozenset[Listed] = frozenset()
+    admins: frozenset[Annotated[str, Field(pattern=r"^[a-z]+/.+$")]] = frozenset()
+
+
+class Limits(_Section):
+    person_turns_per_minute: int = Field(0, ge=0)
+    person_turns_per_day: int = Field(0, ge=0)
+    person_tokens_per_minute: int = Field(0, ge=0)
+    person_tokens_per_day: int = Field(0, ge=0)
+    place_turns_per_minute: int = Field(0, ge=0)
+    place_turns_per_day: int = Field(0, ge=0)
+    place_tokens_per_minute: int = Field(0, ge=0)
+    place_tokens_per_day: int = Field(0, ge=0)
+
+
+class Moderation(_Section):
+    url: HttpUrl | None = None
+    api_key: Token = NoSecret
+    model: str = Field("omni-moderation-latest", min_length=1)
+    answers: bool = True
 
 
 class Settings(BaseSettings):
@@ -207,7 +292,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: user_data_path("trialogue"))
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = Field(20.0, ge=0, le=3600)
-    personas: dict[PersonaName, str] = {}
+    personas: dict[ChosenName, str] = {}
+    models: dict[ChosenName, Choice] = {}
     discord: Discord = Discord()
     telegram: Telegram = Telegram()
     slack: Slack = Slack()
@@ -215,8 +301,13 @@ class Settings(BaseSettings):
     instruments: Instruments = Instruments()
     redis: Redis = Redis()
     model: Model = Model()
+    embeddings: Embeddings = Embeddings()
     memory: Memory = Memory()
     chat: Chat = Chat()
+    access: Access = Access()
+    limits: Limits = Limits()
+    moderation: Moderation = Moderation()
+    extensions: tuple[str, ...] = ()
     files: Files = Files()
 
     @classmethod
@@ -235,12 +326,12 @@ class Settings(BaseSettings):
     @property
     def platforms(self) -> tuple[str, ...]:
         """The platforms whose tokens are set."""
-        tokens = {
-            "discord": self.discord.token,
-            "telegram": self.telegram.token,
-            "slack": self.slack.bot_token,
+        has = {
+            "discord": self.discord.token.get_secret_value(),
+            "telegram": self.telegram.tokens,
+            "slack": self.slack.bot_token.get_secret_value() or self.slack.client_id.get_secret_value(),
         }
-        return tuple(platform for platform, token in tokens.items() if token.get_secret_value())
+        return tuple(platform for platform, tokens in has.items() if tokens)
 
 
 def load(path: Path | None = None) -> Settings:
@@ -265,6 +356,13 @@ def load(path: Path | None = None) -> Settings:
         raise BadSettings("\n".join(_explain(exc))) from None
     assert isinstance(settings, Settings)
     return settings
+
+
+def terminal_locale() -> str:
+    """The locale of whoever sits at this terminal, as gettext finds it; empty: none is set."""
+    names = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+    found = next(filter(None, map(os.environ.get, names)), "")
+    return found.partition(":")[0].partition(".")[0]  # the first of a list, without its encoding
 
 
 def _find_file() -> Path | None:

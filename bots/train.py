@@ -1,10 +1,13 @@
 """`trialogue train`: makes a model that `model.name = "<folder>"` serves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,7 +20,7 @@ from bots.settings import load
 if TYPE_CHECKING:
     from core.engine.loading import Progress as Tell
     from core.training.corpora.corpus import Corpus
-    from core.training.run import Trained
+    from core.training.run import RunSettings, Trained
 
 cli = typer.Typer(help="Make a model of your own and train it. Needs the extra [train].", no_args_is_help=True)
 console = Console(stderr=True, highlight=False)
@@ -45,52 +48,76 @@ Everybody = Annotated[
 ]
 Output = Annotated[Path, typer.Option(help="The folder for the model. The same command goes on in it.")]
 Minutes = Annotated[float, typer.Option(help="How long to train, over all runs in this folder.")]
-Steps = Annotated[int | None, typer.Option(help="The most steps; else only the minutes count.", min=1)]
-Batch = Annotated[int, typer.Option(help="Examples that a process reads at once.", min=1)]
-Accumulate = Annotated[int, typer.Option(help="Batches of a step.", min=1)]
 Context = Annotated[int, typer.Option(help="Tokens of an example, at most.", min=16)]
-Checkpoint = Annotated[float, typer.Option(help="Minutes between two checkpoints.")]
 Seed = Annotated[int, typer.Option(help="The same seed, the same beginning.")]
-Rate = Annotated[float | None, typer.Option(help="The highest learning rate. Else one for what is trained.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a transformer is trained, whatever it learns, as the command line says it."""
+
+    minutes: Minutes = 15.0
+    steps: Annotated[int | None, typer.Option(help="The most steps; else only the minutes count.", min=1)] = None
+    batch: Annotated[int, typer.Option(help="Examples that a process reads at once.", min=1)] = 16
+    accumulate: Annotated[int, typer.Option(help="Batches of a step.", min=1)] = 1
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest learning rate. Else one for what is trained.")
+    ] = None
+    checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between two checkpoints.")] = 2.0
+    seed: Seed = 0
+
+    def in_folder(self, output: Path, *, learning_rate: float) -> "RunSettings":
+        """The run in the folder `output`, with that learning rate if none was said. Raises `CannotTrain`."""
+        from core.training.run import RunSettings  # noqa: PLC0415  torch takes seconds to import
+
+        said = replace(self, learning_rate=self.learning_rate or learning_rate)
+        return RunSettings(output=output, **asdict(said))
+
+
+def with_course(*, batch: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let typer, which reads the options of a command from its signature, find those of a `Course` there. The
+    command is called with a `course` made of them."""
+    options = signature(Course).parameters | {
+        "batch": signature(Course).parameters["batch"].replace(default=batch)
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_options(**said: Any) -> None:
+            course = Course(**{name: said.pop(name) for name in options})
+            command(**said, course=course)
+
+        own = [each for each in signature(command).parameters.values() if each.name != "course"]
+        with_options.__signature__ = Signature([*own, *options.values()])  # type: ignore[attr-defined]
+        return with_options
+
+    return decorate
 
 
 @cli.command()
+@with_course(batch=16)
 def pretrain(
     corpora: Corpora,
     output: Output,
     size: Annotated[Size, typer.Option(help="3, 17 or 98 million parameters.")] = Size.nano,
-    minutes: Minutes = 15.0,
-    steps: Steps = None,
-    batch: Batch = 16,
-    accumulate: Accumulate = 1,
     context: Context = 512,
-    learning_rate: Rate = None,
-    checkpoint_minutes: Checkpoint = 2.0,
     everybody: Everybody = False,
-    seed: Seed = 0,
+    *,
+    course: Course,
 ) -> None:
     """Make a new model that says the next token of conversations."""
     with clear_errors():
         corpus = read(corpora, everybody=everybody)
         from core.training.pretrain import pretrain  # noqa: PLC0415  torch takes seconds to import
-        from core.training.run import RunSettings  # noqa: PLC0415
 
-        run = RunSettings(
-            output=output,
-            minutes=minutes,
-            steps=steps,
-            batch=batch,
-            accumulate=accumulate,
-            learning_rate=learning_rate or 1e-3,
-            checkpoint_minutes=checkpoint_minutes,
-            seed=seed,
-        )
+        run = course.in_folder(output, learning_rate=4e-3)
         with progress() as tell:
             trained = pretrain(corpus, run, size=size.value, context=context, progress=tell)
         _tell(trained, output)
 
 
 @cli.command()
+@with_course(batch=8)
 def finetune(
     command: typer.Context,
     corpora: Corpora,
@@ -101,33 +128,18 @@ def finetune(
         bool, typer.Option(help="Put low-rank changes into the model, or leave them beside it.")
     ] = True,
     persona: Annotated[str | None, typer.Option(help="The system message. Else that of the settings.")] = None,
-    minutes: Minutes = 15.0,
-    steps: Steps = None,
-    batch: Batch = 8,
-    accumulate: Accumulate = 1,
     context: Context = 512,
-    learning_rate: Rate = None,
-    checkpoint_minutes: Checkpoint = 2.0,
     everybody: Everybody = False,
-    seed: Seed = 0,
+    *,
+    course: Course,
 ) -> None:
     """Teach a model to answer as the assistant of dialogues does."""
     with clear_errors():
         settings = load(command.obj)
         corpus = read(corpora, everybody=everybody)
         from core.training.finetune import finetune  # noqa: PLC0415  torch takes seconds to import
-        from core.training.run import RunSettings  # noqa: PLC0415
 
-        run = RunSettings(
-            output=output,
-            minutes=minutes,
-            steps=steps,
-            batch=batch,
-            accumulate=accumulate,
-            learning_rate=learning_rate or (2e-4 if method is Method.lora else 5e-5),
-            checkpoint_minutes=checkpoint_minutes,
-            seed=seed,
-        )
+        run = course.in_folder(output, learning_rate=2e-4 if method is Method.lora else 5e-5)
         with progress() as tell:
             trained = finetune(
                 corpus,
@@ -148,7 +160,7 @@ def adversarial(
     corpora: Corpora,
     output: Output,
     size: Annotated[Size, typer.Option(help="A generator of 2, 14 or 42 million parameters.")] = Size.nano,
-    minutes: Annotated[float, typer.Option(help="How long to train, over all runs in this folder.")] = 30.0,
+    minutes: Minutes = 30.0,
     rounds: Annotated[int, typer.Option(help="The most rounds against the discriminator.", min=1)] = 1000,
     warm_up: Annotated[int, typer.Option(help="The most steps of likelihood before it.", min=1)] = 20_000,
     plays: Annotated[int, typer.Option(help="Steps of the generator in a round.", min=1)] = 5,

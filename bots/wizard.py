@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import tomlkit
 import typer
 from rich.console import Console
 
-from bots.settings import BadSettings
+from bots.settings import BOT_NAME, BadSettings
 
 _DISCORD = """\
 Discord: open https://discord.com/developers/applications, press New Application, then in it
@@ -23,6 +25,10 @@ Slack: open https://api.slack.com/apps, press Create New App, From a manifest, a
 _SLACK_HTTP = """\
   1. Install App: press Install to Workspace and copy the Bot User OAuth Token (xoxb-);
   2. Basic Information: copy the Signing Secret."""
+_SLACK_SEVERAL = """\
+  1. Basic Information: copy the Client ID, the Client Secret and the Signing Secret;
+  2. Manage Distribution: go through the list and press Activate Public Distribution;
+  3. when the bot runs, each workspace installs it at {url}/slack/install."""
 _SLACK_SOCKET = """\
   1. Install App: press Install to Workspace and copy the Bot User OAuth Token (xoxb-);
   2. Basic Information: under App-Level Tokens press Generate Token and Scopes, add connections:write, and copy
@@ -69,11 +75,18 @@ def _ask_discord(console: Console) -> dict[str, str]:
     return {"token": token}
 
 
-def _ask_telegram(console: Console) -> dict[str, str]:
+def _ask_telegram(console: Console) -> dict[str, object]:
     if not typer.confirm("Telegram?", default=False):
         return {}
     console.print(_TELEGRAM, markup=False)
-    return {"token": typer.prompt("Token", hide_input=True).strip()}
+    token = typer.prompt("Token", hide_input=True).strip()
+    others: dict[str, dict[str, str]] = {}
+    while name := typer.prompt("A name for one more bot, if you want one", default="").strip():
+        if not re.fullmatch(BOT_NAME, name):
+            console.print("Small letters, digits, - and _, please.", markup=False)
+            continue
+        others[name] = {"token": typer.prompt("Its token", hide_input=True).strip()}
+    return {"token": token} | ({"bots": others} if others else {})
 
 
 def _ask_slack(console: Console) -> dict[str, str]:
@@ -85,9 +98,20 @@ def _ask_slack(console: Console) -> dict[str, str]:
         "Slack: without a public address it is reached by Socket Mode, and nothing has to be opened.", markup=False
     )
     url = typer.prompt("Public HTTPS address of this server, if Slack shall call it", default="").strip()
+    several = bool(url) and typer.confirm("May other workspaces install it by themselves?", default=False)
+    pane = typer.confirm("In Slack's assistant pane too (there each talk is a thread)?", default=False)
     console.print(_SLACK, markup=False)
-    shown = json.dumps(manifest("http", url) if url else manifest("socket"), indent=2)
+    made = manifest("http" if url else "socket", url or None, assistant=pane, distributed=several)
+    shown = json.dumps(made, indent=2)
     console.print(shown, markup=False, soft_wrap=True)
+    if several:
+        console.print(_SLACK_SEVERAL.format(url=url.rstrip("/")), markup=False)
+        return {
+            "client_id": typer.prompt("Client ID").strip(),
+            "client_secret": typer.prompt("Client secret", hide_input=True).strip(),
+            "signing_secret": typer.prompt("Signing secret", hide_input=True).strip(),
+            "mode": "http",
+        }
     console.print(_SLACK_HTTP if url else _SLACK_SOCKET, markup=False)
     token = typer.prompt("Bot token (xoxb-)", hide_input=True).strip()
     if url:
@@ -109,7 +133,7 @@ def _ask_model(console: Console) -> dict[str, str]:
     )
 
 
-def _section(document: tomlkit.TOMLDocument, name: str, values: dict[str, str]) -> None:
+def _section(document: tomlkit.TOMLDocument, name: str, values: Mapping[str, object]) -> None:
     if values:
         table = tomlkit.table()
         table.comment(_COMMENTS[name])

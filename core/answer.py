@@ -4,26 +4,42 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Literal
 
 from core import controls, notices
 from core.asking import fitting
 from core.dialogue import Dialogue
-from core.engine.engine import Completion
-from core.errors import CoreError, Overloaded, PromptTooLong, Refused
+from core.engine.engine import Picture
+from core.errors import CoreError, PromptTooLong, Refused
+from core.extension import NO_HOOKS, Declined, Hooks
 from core.files.reader import Read, Reader
 from core.languages import translated
 from core.prompt import Prompt
-from core.question import NotPossible, Question, needs_the_model, newest, question, turned
+from core.question import (
+    NotPossible,
+    Question,
+    changes,
+    heard,
+    needs_the_model,
+    newest,
+    question,
+    standing,
+    taken_back,
+    turned,
+)
 from core.reply import LeasedReply
 from core.store.claim import Claim
 from core.store.claims import Claims
+from core.store.memory import Memory
+from core.store.whereabouts import Whereabouts
+from core.summary import Summaries
+from core.tools import NO_TOOLS, Tools
 from core.turns import Control, Cut, Event, Reply, Turn, Version
+from core.writing import Halt, Writing
+from core.written import Written
 
 log = logging.getLogger(__name__)
 
 Deliver = Callable[[Event, Reply], Awaitable[None]]
-Halt = Literal["stopped", "shutdown", "failed"]
 
 _NOTICES: Mapping[Cut, str] = {
     "stopped": notices.STOPPED,
@@ -40,41 +56,89 @@ _ARRIVES_WITHIN = 2.0
 
 
 class Answer:
-    """Writes the reply to one claim and has it delivered.
+    """Writes the reply to one claim and has it delivered. The files that came with it are those of `adapter`.
 
     `seconds` bounds the wait for the model's first word, and then the writing. `task` is the task that runs it,
-    for whoever must cancel it when the lease is lost. `fold_up_to` is the turn up to which the conversation is to
-    be summarised afterwards, when it is time for that.
+    for whoever must cancel it when the lease is lost. `hooks` see what is asked and answered, the model may call
+    `tools`, and `tokens` counts what is asked and answered once it is in memory. `fold_up_to` is the turn up to
+    which the conversation is to be summarised afterwards, when it is time for that.
     """
 
     def __init__(
-        self, claims: Claims, dialogue: Dialogue, claim: Claim, *, seconds: float, reader: Reader | None = None
+        self,
+        claims: Claims,
+        dialogue: Dialogue,
+        claim: Claim,
+        *,
+        adapter: str,
+        seconds: float,
+        reader: Reader | None = None,
+        hooks: Hooks = NO_HOOKS,
+        tools: Tools = NO_TOOLS,
     ) -> None:
         self.claim = claim
         self.task: asyncio.Task[None] | None = None
         self.fold_up_to: int | None = None
+        self.tokens = 0
         self._claims = claims
         self._dialogue = dialogue
         self._reader = reader
-        self._seconds = seconds
+        self._hooks = hooks
         self._refusal = ""
+        self._branching = False
+        self._start = claim.window[0].number if claim.window else None
         self._before = self._newest()
-        self._reply = LeasedReply(claims, claim, self._before.messages if self._before else ())
-        self._halt: Halt | None = None
-        self._writing: asyncio.Timeout | None = None
-        self._in_line: Completion | None = None  # as long as nothing of it has come
+        self._reply = self._in_its_place()
+        self._writing = Writing(
+            dialogue,
+            claim.event,
+            lambda text: self._reply.write(text, self._controls_while_writing),
+            adapter=adapter,
+            seconds=seconds,
+            reader=reader,
+            hooks=hooks,
+            tools=tools,
+        )
         self._refused = False
         self._leaving = asyncio.Event()
 
     def _newest(self) -> Turn | None:
         """The answer that the event is about. While it is delivered, what it has become."""
+        if self.claim.event.kind == "show":
+            return standing(self.claim.event.target, self.claim.window)
         if self.claim.event.kind not in {"edit", "act"}:
             return None
         try:
             return newest(self.claim.event, self.claim.window)[1]
         except NotPossible as exc:
-            self._refusal = self._said(str(exc))
+            self._refusal = str(exc)
             return None
+
+    def _in_its_place(self) -> LeasedReply:
+        replaces = self._before.messages if self._before is not None and self.claim.event.target else ()
+        return LeasedReply(self._claims, self.claim, replaces, lambda: self.halt("stopped"))
+
+    async def look_back(self, memory: Memory, whereabouts: Whereabouts) -> None:
+        """Find what is not the newest: a message that was changed is where the conversation goes on from, and of
+        an answer that stays as it is the person is told why. Comes before everything else. Raises
+        `StoreUnavailable`.
+        """
+        claim, event = self.claim, self.claim.event
+        if not (self._refusal and event.target) or claim.phase != "answering":
+            return
+        if event.kind == "edit":
+            turns = await memory.up_to(claim.conversation, event.target)
+            if turns and changes(event, turns):
+                claim.window, self._branching, self._refusal = turns, True, ""
+                self._before = self._newest()
+                self._reply = self._in_its_place()
+        elif self._refusal == notices.NOT_REMEMBERED:
+            if await memory.up_to(claim.conversation, event.target, 1):
+                self._refusal = notices.NOT_THE_NEWEST
+            elif await memory.is_left_behind(claim.conversation, event.target):
+                self._refusal = notices.LEFT_BEHIND
+            elif claim.conversation not in await whereabouts.of(event):
+                self._refusal = notices.NOT_YOURS
 
     def _said(self, sentence: str) -> str:
         """A sentence of ours in the language of whoever is answered."""
@@ -83,9 +147,8 @@ class Answer:
     def halt(self, why: Halt) -> None:
         """End the answer early; what is written so far becomes final. The first reason counts. One that is being
         handed over goes on elsewhere."""
-        if self._halt is None and not self._leaving.is_set():
-            self._halt = why
-            self._write_for(0.0)
+        if not self._leaving.is_set():
+            self._writing.halt(why)
 
     def cancel(self) -> None:
         if self.task is not None:
@@ -135,18 +198,22 @@ class Answer:
         told = ""
         while True:
             await asyncio.sleep(_LOOK_AT_THE_LINE)
-            if self._in_line is not None and (place := self._in_line.place_in_line) > 0:
-                sentence = notices.in_line(place, self._in_line.estimate, self.claim.event.locale)
+            line = self._writing.in_line
+            if line is not None and (place := line.place_in_line) > 0:
+                sentence = notices.in_line(place, line.estimate, self.claim.event.locale)
                 if sentence != told:
                     self._reply.wait(sentence, self._controls_while_writing)
                     told = sentence
 
     async def apologise(self) -> None:
         """Nobody can write this answer: what was shown stays, and the person is told by whoever delivers."""
+        claim = self.claim
         if self._is_for_the_model:
-            await self._apologise(self._said(CoreError.reply), self._reply.shown_text)
+            # What hooks would have made of the question, nobody knows.
+            asks = None if self._hooks.look_before else question(claim.event, claim.window, claim.last)
+            await self._apologise(self._said(CoreError.reply), self._reply.shown_text, asks)
         else:
-            await self._notice(self._dialogue.notice(self.claim.event))
+            await self._notice(self._dialogue.notice(claim.event))
 
     async def leave_as_it_stands(self) -> None:
         """The room will never take the rest of a complete reply: memory gets what stands there."""
@@ -163,7 +230,7 @@ class Answer:
     def _answer(self) -> Turn | None:
         """The answer of this claim in memory, once there is one."""
         claim = self.claim
-        if claim.phase != "delivering" or not claim.window:
+        if claim.phase != "delivering" or not claim.window or claim.event.kind == "show":
             return None
         is_ours = self._before is not None or claim.window[-1].event == claim.event.id
         return claim.window[-1] if is_ours else None
@@ -178,9 +245,10 @@ class Answer:
     @property
     def _controls(self) -> tuple[Control, ...]:
         """What can be pressed under the answer in memory."""
-        if self._answer is None or not self._dialogue.controls:
+        answer = self._before if self.claim.event.kind == "show" else self._answer
+        if answer is None or not self._dialogue.controls:
             return ()
-        return controls.under(self._answer, self.claim.event.locale)
+        return controls.under(answer, self.claim.event.locale)
 
     @property
     def _controls_while_writing(self) -> tuple[Control, ...]:
@@ -200,7 +268,7 @@ class Answer:
         event = self.claim.event
         if event.kind == "message":
             return bool(event.text.strip()) or (
-                self._reader is not None and self._reader.reads_any(event.attachments)
+                self._reader is not None and self._reader.reads_any(event.attachments, sees=self._dialogue.sees)
             )
         return self._before is not None and needs_the_model(event, self._before)
 
@@ -209,38 +277,71 @@ class Answer:
             self._finish(self.claim.text)
         elif self._is_for_the_model:
             await self._ask_the_model()
+        elif self.claim.event.kind == "show":
+            await self._notice(self._told(self._before) if self._before is not None else "")
         elif self._before is not None:
             await self._turn_to(turned(self.claim.event, self._before))
+        elif self.claim.event.kind == "undo":
+            await self._undo()
         elif self._refusal:
-            # Whoever changes a message that nobody remembers, or an older one, asks for nothing.
-            await self._notice("" if self.claim.event.kind == "edit" else self._refusal)
+            # Whoever changes a message that nobody remembers asks for nothing.
+            await self._notice("" if self.claim.event.kind == "edit" else self._said(self._refusal))
         else:
             await self._notice(self._dialogue.notice(self.claim.event))
 
     async def _ask_the_model(self) -> None:
-        claim, dialogue = self.claim, self._dialogue
+        claim, dialogue, writing = self.claim, self._dialogue, self._writing
         asks = question(claim.event, claim.window, claim.last)
-        shown = self._reply.shown_text if self._dialogue.continues else ""
-        draft = _Written(shown if shown.startswith(asks.so_far) else asks.so_far)
-        read = await self._read()
-        if claim.event.kind == "message":
-            asks = replace(asks, asked=replace(asks.asked, documents=read.documents))
-        if not (asks.asked.text.strip() or asks.asked.documents or self._halt):
+        shown = self._reply.shown_text if dialogue.continues else ""
+        draft = Written(shown if shown.startswith(asks.so_far) else asks.so_far)
+        is_new = claim.event.kind == "message"
+        read = await writing.read(claim.event.attachments if is_new else asks.asked.pictures)
+        if is_new:
+            asks = replace(asks, asked=replace(asks.asked, documents=read.documents, pictures=read.seen))
+        if not (asks.asked.text.strip() or asks.asked.documents or asks.asked.pictures or writing.halted):
             await self._notice(notices.left_out(read.left_out))
             return
         try:
-            asks, prompt = fitting(dialogue, claim, asks)
-            try:
-                cut = await self._generate(asks, prompt, draft)
-            except PromptTooLong:  # by a server's own count; nothing was written yet
-                asks, prompt = fitting(dialogue, claim, asks, within=prompt.tokens // 2)
-                cut = await self._generate(asks, prompt, draft)
+            asks = await self._heard(asks)
+            asks, prompt, cut = await self._write_on(asks, read.pictures, draft)
+            if self._hooks.look_after:
+                draft = draft.instead(await writing.hooked(self._hooks.after, draft.text))
+        except Declined as exc:
+            # An answer that stands there already is what memory holds: it goes on standing there.
+            await self._notice(notices.under(asks.before.text if asks.before else "", str(exc)))
+            return
         except CoreError as exc:
             log.warning("no answer to %s: %s", claim.event.id, exc)
-            await self._apologise(self._said(exc.reply), draft.text)
-            return
-        if not asks.asked.documents:
-            read = read.left_out_all()
+            await self._apologise(self._said(exc.reply), "" if self._hooks.look_after else draft.text, asks)
+        else:
+            await self._remember(asks, prompt, draft, cut, read)
+
+    async def _heard(self, asks: Question) -> Question:
+        """What hooks make of it."""
+        if self.claim.event.kind not in {"message", "edit"}:
+            return asks
+        text = await self._writing.hooked(self._hooks.before, asks.asked.text)
+        return replace(asks, asked=heard(asks.asked, text))
+
+    async def _write_on(
+        self, asks: Question, pictures: tuple[Picture, ...], draft: Written
+    ) -> tuple[Question, Prompt, Cut]:
+        """Have `draft` written on: what the model was asked, its prompt, and why the draft was cut short."""
+        claim, dialogue, writing = self.claim, self._dialogue, self._writing
+        asks, prompt = fitting(dialogue, claim, asks, pictures)
+        try:
+            return asks, prompt, await writing.write(asks, prompt, draft)
+        except PromptTooLong:  # by a server's own count
+            if draft.calls:
+                raise  # but for what tools have told
+        asks, prompt = fitting(dialogue, claim, asks, pictures, within=prompt.tokens // 2)
+        return asks, prompt, await writing.write(asks, prompt, draft)
+
+    async def _remember(self, asks: Question, prompt: Prompt, draft: Written, cut: Cut, read: Read) -> None:
+        """Question and answer go into memory, and the answer into the room with what is to be said under it."""
+        claim = self.claim
+        if not (asks.asked.documents or asks.asked.pictures):
+            read = read.left_out_all(claim.event.locale)
         ours = self._said(_NOTICES.get(cut, "")), notices.left_out(read.left_out)
         notice = "\n\n".join(filter(None, ours))
         if not draft.text.strip() and not notice:
@@ -248,95 +349,71 @@ class Answer:
         text = notices.under(draft.text, notice) if notice else draft.text
         asked, answered = self._counted(asks.asked), self._answered(asks, draft, cut)
         start = asked.number if prompt.start is None else prompt.start
-        summaries = claim.summaries.after_a_jump() if prompt.jumped else None
         await self._claims.complete(
-            claim, turns=(asked, answered), text=text, window=start, summaries=summaries, cut=asks.cut
+            claim,
+            turns=(asked, answered),
+            text=text,
+            window=start,
+            summaries=self._summaries(asked.number, jumped=prompt.jumped),
+            cut=asks.cut,
+            branching=self._branching,
         )
         self._finish(text)
+        self.tokens = asked.count + answered.count
         window = [turn for turn in claim.window if turn.number >= start]
         self.fold_up_to = self._dialogue.due(window, claim.summaries, used=prompt.tokens + answered.count)
 
-    async def _read(self) -> Read:
-        """What came with the message. Nothing, where the answer is to end before it begins."""
-        event = self.claim.event
-        if self._reader is None or not event.attachments or event.kind != "message" or self._halt is not None:
-            return Read()
-        dialogue = self._dialogue
-        try:
-            async with asyncio.timeout(self._seconds) as self._writing:
-                return await self._reader.read(
-                    event.room.platform,
-                    event.attachments,
-                    most=dialogue.most_read,
-                    count=lambda text: dialogue.count("user", text),
-                )
-        except TimeoutError:
-            return Read()
-        finally:
-            self._writing = None
-
-    async def _generate(self, asks: Question, prompt: Prompt, draft: "_Written") -> Cut:
-        """Write until the model has ended; return why it was cut short, if it was.
-
-        Raises `Overloaded` when the model has not begun in time.
-        """
-        if self._halt is not None:
-            return self._halt
-        begun = False
-        try:
-            async with (
-                asyncio.timeout(self._seconds) as self._writing,
-                self._dialogue.answer(
-                    prompt, so_far=draft.text if self._dialogue.continues else "", gone_on_with=asks.so_far
-                ) as deltas,
-            ):
-                self._in_line = deltas
-                async for delta in deltas:
-                    self._in_line = None
-                    if not begun and self._halt is None:
-                        self._write_for(self._seconds)
-                    begun = True
-                    draft.add(delta.text, delta.token_ids)
-                    self._reply.write(draft.text, self._controls_while_writing)
-                    if delta.finish == "length":
-                        return "length"
-        except TimeoutError as exc:
-            if self._halt is None and not begun:
-                raise Overloaded(f"the model did not begin within {self._seconds:.0f} s") from exc
-            return self._halt or "time"
-        finally:
-            self._writing = self._in_line = None
-        return ""
-
-    def _write_for(self, seconds: float) -> None:
-        """The writing that is under way, if it is not ending already, ends so many seconds from now."""
-        if self._writing is not None and not self._writing.expired():
-            self._writing.reschedule(asyncio.get_running_loop().time() + seconds)
-
-    async def _apologise(self, sentence: str, written: str) -> None:
-        """End with `sentence` under what is written. Counts nothing: it may be the counting that fails."""
+    async def _apologise(self, sentence: str, written: str, asks: Question | None) -> None:
+        """End with `sentence` under what is written, which memory keeps with the question that it `asks`, where
+        that is given. Counts nothing: it may be the counting that fails."""
         if not written.strip():
             await self._notice(sentence)
             return
         claim, text = self.claim, notices.under(written, f"_{sentence}_")
-        asks = question(claim.event, claim.window, claim.last)
+        if asks is None:
+            await self._notice(text)
+            return
         turns = asks.asked, asks.answered(Version(text=written, cut="failed"))
-        window = self._start_as_it_was(asks.asked.number)
-        await self._claims.complete(claim, turns=turns, text=text, window=window, cut=asks.cut)
+        await self._claims.complete(
+            claim,
+            turns=turns,
+            text=text,
+            window=claim.window[0].number if claim.window else asks.asked.number,
+            summaries=self._summaries(asks.asked.number),
+            cut=asks.cut,
+            branching=self._branching,
+        )
         self._finish(text)
 
     async def _turn_to(self, answer: Turn) -> None:
         """Another version of the answer takes its place."""
-        turns = self.claim.window[-2], answer
+        turns, text = (self.claim.window[-2], answer), self._told(answer)
+        cut = taken_back(turns[0], self.claim.last)
+        await self._claims.complete(self.claim, turns=turns, text=text, window=self._start, cut=cut)
+        self._finish(text)
+
+    def _told(self, answer: Turn) -> str:
+        """An answer in memory as the room is shown it."""
         notice = self._said(_NOTICES.get(answer.cut, ""))
-        text = notices.under(answer.text, notice) if notice else answer.text
-        await self._claims.complete(
-            self.claim, turns=turns, text=text, window=self._start_as_it_was(None), cut=len(turns)
-        )
+        return notices.under(answer.text, notice) if notice else answer.text
+
+    async def _undo(self) -> None:
+        """The last question and its answer are no more."""
+        claim = self.claim
+        try:
+            asked, _ = newest(claim.event, claim.window)
+        except NotPossible as exc:
+            sentence = notices.NOTHING_TO_UNDO if str(exc) == notices.NOT_REMEMBERED else str(exc)
+            await self._notice(self._said(sentence))
+            return
+        text = self._said(notices.UNDONE)
+        summaries, cut = self._summaries(asked.number), taken_back(asked, claim.last)
+        await self._claims.complete(claim, turns=(), text=text, window=self._start, summaries=summaries, cut=cut)
         self._finish(text)
 
     def _finish(self, text: str) -> None:
-        self._reply.finish(text, self._controls, private=bool(self._refusal))
+        private = bool(self._refusal and self.claim.event.target)
+        self._reply.finish(text, self._controls, private=private)
 
     async def _notice(self, text: str) -> None:
         """Answer with a sentence of ours, which memory does not keep, and do what the event asks for."""
@@ -345,20 +422,24 @@ class Answer:
             claim,
             turns=(),
             text=text,
-            window=self._start_as_it_was(None),
-            persona=event.text.strip() if event.kind == "persona" else None,
+            window=self._start,
+            persona=self._dialogue.persona(event.text) if event.kind == "persona" else None,
             clear=event.kind == "reset",
         )
         self._finish(text)
 
-    def _answered(self, asks: Question, draft: "_Written", cut: Cut) -> Turn:
+    def _answered(self, asks: Question, draft: Written, cut: Cut) -> Turn:
         """What memory is to hold of the answer."""
+        before = asks.before.calls if asks.before is not None and asks.so_far else ()
+        calls = (*before, *draft.calls)
         answer = Version(
             text=draft.text,
-            count=self._dialogue.count("assistant", draft.text),
+            count=self._dialogue.count("assistant", draft.text, calls),
+            calls=calls,
             token_ids=draft.token_ids,
             tokenizer=self._dialogue.tokenizer,
             cut=cut,
+            cost=draft.cost,
         )
         return asks.answered(answer)
 
@@ -366,26 +447,12 @@ class Answer:
         count, tokenizer = self._dialogue.count(turn.role, turn.text), self._dialogue.tokenizer
         return replace(turn, count=count, tokenizer=tokenizer)
 
-    def _start_as_it_was(self, first: int | None) -> int | None:
-        """Where the window starts; with nothing in it, at the turn number `first`."""
-        return self.claim.window[0].number if self.claim.window else first
-
-
-class _Written:
-    """The answer so far. Its tokens are known only if all of it was made here."""
-
-    def __init__(self, so_far: str) -> None:
-        self.text = so_far
-        self._whole = not so_far
-        self._token_ids: list[int] = []
-
-    @property
-    def token_ids(self) -> tuple[int, ...]:
-        return tuple(self._token_ids) if self._whole else ()
-
-    def add(self, text: str, token_ids: tuple[int, ...]) -> None:
-        self.text += text
-        self._token_ids += token_ids
+    def _summaries(self, number: int, *, jumped: bool = False) -> Summaries | None:
+        """What becomes of the conversation's summaries when it goes on with the turn `number`; `None`: nothing."""
+        kept = self.claim.summaries.before(number)
+        if jumped:
+            return kept.after_a_jump()
+        return None if kept is self.claim.summaries else kept
 
 
 class _HandedOver(Exception):

@@ -5,7 +5,8 @@
     ├── PromptTooLong       the message alone does not fit into the model's context
     ├── InvalidParams       a completion was asked for in a way that makes no sense
     ├── EngineError         the model failed while it answered
-    │   └── EngineStopped   the model is not running (any more)
+    │   ├── EngineStopped   the model is not running (any more)
+    │   └── RefusedByServer another server does not take a request, and says why
     ├── ModelNotFound       there is no such model; says what to do
     ├── CannotTrain         there is nothing to learn from, or nothing that could; says what to do
     ├── StoreUnavailable    Redis cannot be reached, or refuses to write
@@ -52,6 +53,19 @@ class EngineStopped(EngineError):
     """The model is not running, or was stopped while it answered."""
 
     reply = msgid("I am being restarted. Please ask again in a moment.")
+
+
+class RefusedByServer(EngineError):
+    """Another server does not take what a program asked for. What it says of it, in OpenAI's form, is for that
+    program alone: it may quote what was asked."""
+
+    def __init__(self, status: int, message: str, *, kind: str, code: str | None, param: str | None) -> None:
+        super().__init__(f"the model server answered with status {status}")
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.code = code
+        self.param = param
 
 
 class ModelNotFound(CoreError):

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from core.engine.engine import NOBODY, Caller, Message
+from core.engine.engine import NOBODY, Call, Caller, Message, Picture
 from core.errors import PromptTooLong
+from core.files.forms import label
 from core.summary import AFTER_A_JUMP, NO_SUMMARIES, Count, Summaries
-from core.turns import Document, Quote, Turn
+from core.turns import Called, Document, Quote, Turn
 
 _WITHOUT_A_GAP = 0.75  # of the budget: the most that a prompt takes after a jump, so that no turn is left out
 _LONGEST_QUOTE = 2000  # characters of one message that is referred to
@@ -41,24 +42,26 @@ def build(
     text: str,
     *,
     preface: str = "",
+    pictures: tuple[Picture, ...] = (),
     persona: str,
     summaries: Summaries = NO_SUMMARIES,
     now: str = "",
     count: Count,
     budget: int,
+    tools: bool = False,
 ) -> Prompt:
-    """The prompt for `text`, with `preface` before it, after the turns of `window`, at most `budget` tokens by
-    `count`.
+    """The prompt for `text`, with `preface` before it and `pictures`, after the turns of `window`, at most
+    `budget` tokens by `count`.
 
-    A summary for which there is no room beside `text` is left out. Raises `PromptTooLong` when `text` does not fit
-    even alone.
+    It has what came of tools only where the engine has `tools`. A summary for which there is no room beside `text`
+    is left out. Raises `PromptTooLong` when `text` does not fit even alone.
     """
-    asked = Message("user", f"{text}\n\n({now})" if now else text, preface=preface)
+    asked = Message("user", f"{text}\n\n({now})" if now else text, preface=preface, pictures=pictures)
     shown, newest = summaries.shown, summaries.newest
     window = [turn for turn in window if turn.number > shown.upto]
 
     def attempt(first: int, summary: str, *, jumped: bool = False) -> Prompt:
-        messages = _messages(window[first:], asked, persona=persona, summary=summary)
+        messages = _messages(window[first:], asked, persona=persona, summary=summary, tools=tools)
         start = window[first].number if first < len(window) else None
         return Prompt(messages, start, count(messages), jumped=jumped)
 
@@ -96,10 +99,22 @@ def _starts(window: Sequence[Turn]) -> list[int]:
     return [i for i, turn in enumerate(window) if turn.role == "user"] + [len(window)]
 
 
-def _messages(window: Sequence[Turn], asked: Message, *, persona: str, summary: str) -> tuple[Message, ...]:
+def _messages(
+    window: Sequence[Turn], asked: Message, *, persona: str, summary: str, tools: bool
+) -> tuple[Message, ...]:
     head = "\n\n".join(filter(None, (persona, summary and f"Earlier in this conversation: {summary}")))
     system = (Message("system", head),) if head else ()
-    return (*system, *map(_message, window), asked)
+    told = (message for turn in window for message in (*(called(turn.calls) if tools else ()), _message(turn)))
+    return (*system, *told, asked)
+
+
+def called(calls: Sequence[Called], text: str = "") -> tuple[Message, ...]:
+    """What a model is told of the tools that it has called, after it had said `text`."""
+    if not calls:
+        return ()
+    made = [Call(f"call_{number}", each.name, each.arguments) for number, each in enumerate(calls)]
+    results = (Message("tool", each.result, call=call.id) for each, call in zip(calls, made, strict=True))
+    return (Message("assistant", text, calls=tuple(made)), *results)
 
 
 def _message(turn: Turn) -> Message:
@@ -111,7 +126,8 @@ def preface(turn: Turn) -> str:
     who they are. It is the same in each prompt."""
     lines = [f"> {line}" for quote in turn.quotes for line in _quoted(quote).splitlines()]
     quoted = "\n".join(lines) + "\n\n" if lines else ""
-    files = "".join(map(_shown, turn.documents))
+    files = "".join(f"Picture {label(each.name)}\n\n" for each in turn.pictures)
+    files += "".join(map(_shown, turn.documents))
     name = turn.speaker.name if turn.shared and turn.speaker is not None else ""
     return quoted + files + (f"{name}: " if name else "")
 

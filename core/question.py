@@ -5,10 +5,12 @@ is made anew, gone on with, or exchanged for an earlier one. Pure: no store, no 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
 from core import notices
+from core.scope import is_one_persons
 from core.turns import Event, Turn, Version
 
 MOST_VERSIONS = 10
@@ -22,17 +24,14 @@ class NotPossible(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """`asked` is the person's turn as memory is to hold it, and `window` the turns before it. `before` is the
-    answer that stands there already, whose place the new one takes; `so_far` is how the new one begins."""
+    answer that stands there already, whose place the new one takes; `so_far` is how the new one begins. `cut` is
+    how many of the last turns in memory the two take the place of."""
 
     asked: Turn
     window: Sequence[Turn]
     before: Turn | None = None
     so_far: str = ""
-
-    @property
-    def cut(self) -> int:
-        """How many of the last turns in memory the question and its answer take the place of."""
-        return 0 if self.before is None else 2
+    cut: int = 0
 
     def answered(self, answer: Version) -> Turn:
         """The answer as memory is to hold it."""
@@ -69,19 +68,49 @@ def question(event: Event, window: Sequence[Turn], last: int) -> Question:
     asked, answer = newest(event, window)
     so_far = ""
     if event.kind == "edit":
-        asked = replace(asked, text=event.text, count=0, tokenizer="")
+        asked = replace(asked, text=event.text, said="", count=0, tokenizer="")
     elif event.text == "continue":
         so_far = answer.text
-    return Question(asked=asked, window=window[:-2], before=answer, so_far=so_far)
+    cut = taken_back(asked, last)
+    return Question(asked=asked, window=window[:-2], before=answer, so_far=so_far, cut=cut)
+
+
+def changes(event: Event, window: Sequence[Turn]) -> bool:
+    """Whether an edit of the last question in `window` changes it. Platforms report some that change no word, of
+    what was said there: a hook may have made something else of it."""
+    try:
+        asked, _ = newest(event, window)
+    except NotPossible:
+        return False
+    return _digest(event.text) != (asked.said or _digest(asked.text))
+
+
+def heard(asked: Turn, text: str) -> Turn:
+    """`asked` with the `text` that hooks have made of what was said."""
+    return replace(asked, text=text, said="" if text == asked.text else _digest(asked.text))
+
+
+def _digest(text: str) -> str:
+    """What tells a text from others. What a hook took out of it must not be kept anywhere."""
+    return sha256(text.encode()).hexdigest()
+
+
+def taken_back(asked: Turn, last: int) -> int:
+    """How many turns there are from `asked` on: what was forgotten behind it still has its number."""
+    return last - asked.number + 1
 
 
 def newest(event: Event, window: Sequence[Turn]) -> tuple[Turn, Turn]:
     """The last question and its answer, if `event` is about them and by whoever asked. Raises `NotPossible`."""
-    found = next((pair for pair in pairwise(window) if event.target in pair[event.kind != "edit"].messages), None)
+    pairs = list(pairwise(window))
+    if event.target:
+        about = 0 if event.kind == "edit" else 1  # the question; all else is done to the answer
+        pairs = [pair for pair in pairs if event.target in pair[about].messages]
+    found = pairs[-1] if pairs else None
     if found is None or found[1].role != "assistant":
         raise NotPossible(notices.NOT_REMEMBERED)
     asked, answer = found
-    if asked.speaker is None or asked.speaker.id != event.speaker.id:
+    if asked.speaker is None or not (asked.speaker.id == event.speaker.id or is_one_persons(event.conversation)):
         raise NotPossible(notices.NOT_YOURS)
     if event.kind == "edit" and len(asked.messages) > 1:  # nobody knows any more which of its words those were
         raise NotPossible(notices.NOT_REMEMBERED)
@@ -90,12 +119,18 @@ def newest(event: Event, window: Sequence[Turn]) -> tuple[Turn, Turn]:
     return asked, answer
 
 
+def standing(message: str, window: Sequence[Turn]) -> Turn | None:
+    """The answer that stands in the platform's message of that id, as far as `window` goes back."""
+    answers = [turn for turn in window if turn.role == "assistant" and message in turn.messages]
+    return answers[-1] if answers else None
+
+
 def needs_the_model(event: Event, answer: Turn) -> bool:
     """Whether what is done to `answer` is more than to look at another version of it."""
     match event.kind, event.text:
         case "act", "continue":
             return bool(answer.cut)
-        case "act", "previous" | "next":
+        case ("act", "previous" | "next") | ("show", _):
             return False
         case _:
             return True

@@ -1,7 +1,7 @@
 """The reply that a worker writes and an adapter shows: newest text wins, each change of the room is recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
 from core.store.claim import Claim
@@ -18,12 +18,16 @@ _NOTICE_CALL = 8.0
 class LeasedReply:
     """`core.turns.Reply` for a conversation that this process has claimed.
 
-    `replaces` are the messages that are to show it. `write` and `finish` are the worker's side. They never wait: a
-    slow platform does not hold the model. `close` is for whoever is about to give the conversation away.
+    `replaces` are the messages that are to show it, and `stop` ends the writing. `write` and `finish` are the
+    worker's side. They never wait: a slow platform does not hold the model. `close` is for whoever is about to
+    give the conversation away.
     """
 
-    def __init__(self, claims: Claims, claim: Claim, replaces: Sequence[str] = ()) -> None:
+    def __init__(
+        self, claims: Claims, claim: Claim, replaces: Sequence[str] = (), stop: Callable[[], None] = lambda: None
+    ) -> None:
         self.replaces = replaces
+        self.stop = stop
         self._claims = claims
         self._claim = claim
         self._draft = Draft("")
@@ -115,7 +119,7 @@ class Notice:
         self._text = text
 
     async def __aiter__(self) -> AsyncIterator[Draft]:
-        yield Draft(self._text, final=True, private=self._entry.event.kind == "vote")
+        yield Draft(self._text, final=True, private=bool(self._entry.event.target))
 
     def key(self, part: int) -> str:
         return key_of(self._entry.event.conversation, self._entry.event.id, part)
@@ -126,3 +130,6 @@ class Notice:
 
     async def shown(self, part: int, message: str) -> None:
         """Nothing to record."""
+
+    def stop(self) -> None:
+        """It is whole."""

@@ -49,6 +49,12 @@ class Summaries:
     def after_a_jump(self) -> "Summaries":
         return Summaries(self.newest)
 
+    def before(self, number: int) -> "Summaries":
+        """Those that tell of no turn from `number` on; these themselves where none does."""
+        if self.newest.upto < number:
+            return self
+        return Summaries(self.shown) if self.shown.upto < number else NO_SUMMARIES
+
 
 NO_SUMMARIES = Summaries()
 

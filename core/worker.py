@@ -10,39 +10,35 @@ Whatever goes wrong ends in one of four ways. The person is told and the turn co
 the same entry is claimed again; or (the platform refuses for good) the turn is completed with what was shown; or
 (nobody could answer it, or it takes each worker with it) it is set aside for the operator, and the person is told.
 
-This module knows no platform, no Redis and no model: adapters are `deliver` functions by platform name.
+This module knows no platform, no Redis and no model: adapters are `deliver` functions by name.
 """
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from core import notices
 from core.answer import Answer, Deliver
 from core.dialogue import Dialogue
-from core.errors import CoreError, LeaseLost, Overloaded, Refused, StoreUnavailable
+from core.errors import CoreError, LeaseLost, Overloaded, StoreUnavailable
+from core.extension import Extension, Hooks
 from core.files.reader import Reader
 from core.folding import Folding
-from core.languages import translated
-from core.reply import Notice
+from core.handler import Handler
+from core.names import Names, platform_of
+from core.saying import Saying
+from core.scope import PEOPLE, is_one_persons
 from core.store.aside import Aside
 from core.store.claim import Claim
-from core.store.control import STALE_AFTER, ControlEntry
-from core.store.forget import Forget
-from core.store.places import is_setting
 from core.store.store import Store
+from core.tools import Tools
 from core.traces import trace
-from core.turns import Event
+from core.turns import Conversation, Event
 
 log = logging.getLogger(__name__)
-
-# How many sentences of ours are said at once on each platform, and how long one may take: its entry becomes stale.
-_SAYING = 16
-_SAY_SECONDS = STALE_AFTER - 10.0
 
 # How long the store may take to answer a worker that ends, and how long giving a conversation back may take.
 _ANSWER_SECONDS = 1.0
@@ -73,6 +69,9 @@ Ended = Callable[[Literal["lost", "interrupted", "failed", "handed_over"]], None
 Watch = Callable[[Event], AbstractContextManager[Ended]]
 """A context manager around the turn of an event: whatever happens inside, happens for that event."""
 
+Charge = Callable[[Event, int], Awaitable[None]]
+"""Counts the tokens of the turn that an event made."""
+
 
 @contextmanager
 def unwatched(event: Event) -> Iterator[Ended]:  # noqa: ARG001
@@ -81,8 +80,10 @@ def unwatched(event: Event) -> Iterator[Ended]:  # noqa: ARG001
 
 
 class Worker:
-    """Answers what waits in the store, for the platforms in `deliver`. Each turn happens inside `watch`. `reader`
-    reads the files with messages; without one they are not read."""
+    """Answers what waits in the store, for the adapters in `deliver`. Each turn happens inside `watch`. `reader`
+    reads the files with messages; without one they are not read. `charge` is told the tokens of each turn.
+    `choices` are other models to ask, by the names that places may choose. `names` tells which adapter a
+    conversation is for; by itself it is the platform's."""
 
     def __init__(
         self,
@@ -92,7 +93,13 @@ class Worker:
         settings: WorkerSettings,
         watch: Watch = unwatched,
         reader: Reader | None = None,
+        extensions: Sequence[Extension] = (),
+        charge: Charge | None = None,
+        choices: Mapping[str, Dialogue] | None = None,
+        names: Names | None = None,
     ) -> None:
+        self._names = names or Names()
+        self._changed = asyncio.Event()
         self._store = store
         self._dialogue = dialogue
         self._deliver = deliver
@@ -100,13 +107,45 @@ class Worker:
         self._settings = settings
         self._watch = watch
         self._aside = Aside(store.client, store.inbox)
-        self._forget = Forget(store.client, store.inbox)
+        self._hooks = Hooks(extensions)
+        self._tools = Tools(tool for each in extensions for tool in each.tools)
+        self._charge = charge
+        more = {name: does for each in extensions for name, does in each.does.items()}
+        self._choices = choices or {}
+        self._saying = Saying(
+            store.control,
+            Handler(store, dialogue, more, self._choices),
+            deliver,
+            self._names,
+            answered=lambda: self._answered,
+            patience=settings.turn_seconds,
+            ended=self._changed.set,
+        )
         self._folding = Folding(store.folds, dialogue, seconds=settings.turn_seconds)
         self._running: dict[Claim, Answer] = {}
-        self._saying: Counter[str] = Counter()
-        self._changed = asyncio.Event()
         self._draining = asyncio.Event()
         self._claims_no_more = asyncio.Event()
+        self._has_beaten = asyncio.Event()  # or has tried to: before that nobody knows what is held
+        self._resting = False
+
+    @property
+    def resting(self) -> bool:
+        """Whether it takes no work, because somebody said so."""
+        return self._resting
+
+    async def rest(self) -> None:
+        """Take nothing more until `resume`, and leave what runs to others who deliver there; what nobody else can
+        go on with is brought to its end here."""
+        self._resting = True
+        self._changed.set()
+        await self._leave_fleet()
+        await self._hand_over()
+
+    async def resume(self) -> None:
+        """Take work again. Raises `StoreUnavailable`."""
+        await self._store.fleet.beat(self._deliver.keys())
+        self._resting = False
+        self._changed.set()
 
     async def run(self) -> None:
         """Work until cancelled. A store that is away is waited for."""
@@ -114,7 +153,7 @@ class Worker:
             group.create_task(self._claim_for_ever(group), name="claim")
             group.create_task(self._beat_for_ever(), name="beat")
             group.create_task(self._watch_stops(), name="stops")
-            group.create_task(self._control_for_ever(group), name="control")
+            group.create_task(self._say_for_ever(), name="control")
             group.create_task(self._folding.run(), name="summaries")
 
     async def drain(self, within: float, *, patience: float = 0.0) -> None:
@@ -126,7 +165,9 @@ class Worker:
         is.
         """
         self._draining.set()
+        self._has_beaten.set()
         self._changed.set()
+        self._saying.leave()
         self._folding.stop()
         await self._leave_fleet()  # first: of two workers that are stopped together none may count on the other
         with suppress(TimeoutError):  # what is given back must not come to us again
@@ -148,7 +189,7 @@ class Worker:
     async def _until_idle(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._running or self._saying.total():
+                while self._running or not self._saying.idle:
                     await self._change()
 
     async def _leave_fleet(self) -> None:
@@ -167,15 +208,31 @@ class Worker:
             log.warning("nobody knows whether another worker is there: %s", exc)
             return
         for answer in self._running.values():
-            if any(answer.claim.event.room.platform in platforms for platforms in others):
+            if any(self._names.of(answer.claim.event.said_in) in names for names in others):
                 answer.hand_over()
 
     async def _claim_for_ever(self, group: asyncio.TaskGroup) -> None:
         try:
+            await self._has_beaten.wait()
             while not self._draining.is_set():
                 await self._claim(group)
         finally:
             self._claims_no_more.set()
+
+    @property
+    def _answered(self) -> AbstractSet[str]:
+        """The adapters for which work is taken now."""
+        if self._resting:
+            return set()
+        held = self._store.fleet.held
+        return self._deliver.keys() - held if held else self._deliver.keys()
+
+    def _is_answered(self, conversation: Conversation) -> bool:
+        return self._names.of(conversation) in self._answered
+
+    def _may_be_answered(self, conversation: Conversation) -> bool:
+        """Of one that is on several platforms only its next message says where it is answered."""
+        return is_one_persons(conversation) or self._is_answered(conversation)
 
     async def _claim(self, group: asyncio.TaskGroup) -> None:
         free = self._settings.concurrency - len(self._running)
@@ -184,21 +241,30 @@ class Worker:
             return
         try:
             wait = self._settings.take_seconds
-            claims = await self._store.claims.take(self._deliver.keys(), free, wait=wait)
+            platforms = {platform_of(name) for name in self._answered}
+            taken = platforms and {*platforms, PEOPLE}
+            claims = await self._store.claims.take(taken, free, wait=wait, wanted=self._may_be_answered)
         except _AWAY as exc:
             await self._store_away(exc)
             return
         for claim in claims:
-            if self._draining.is_set() and not claim.parts:
+            unwanted = not self._is_answered(claim.event.said_in)  # by now, or it never was
+            if unwanted and is_one_persons(claim.conversation):
+                group.create_task(self._pass_on(claim), name="pass on")
+                continue
+            if (unwanted or self._draining.is_set()) and not claim.parts:
                 await self._hand_back(claim)  # better answered later than cut short now
                 continue
             self._folding.pause()
             self._running[claim] = answer = Answer(
                 self._store.claims,
-                self._dialogue,
+                self._choices.get(claim.model, self._dialogue),
                 claim,
+                adapter=self._names.of(claim.event.said_in),
                 seconds=self._settings.turn_seconds,
                 reader=self._reader,
+                hooks=self._hooks,
+                tools=self._tools,
             )
             answer.task = group.create_task(self._run(answer), name="answer")
 
@@ -208,13 +274,18 @@ class Worker:
             await self._aside.absolve(claim)
             await self._store.claims.release(claim, begun=False)
 
+    async def _pass_on(self, claim: Claim) -> None:
+        """Who delivers where it was said shall have it, at once or as soon as there is somebody."""
+        with suppress(CoreError):
+            await self._aside.absolve(claim)
+            await self._store.claims.pass_on(claim)
+
     async def _run(self, answer: Answer) -> None:
         claim = answer.claim
         with self._watch(claim.event) as ended:
             try:
                 await self._turn(answer, ended)
             except* LeaseLost:
-                ended("lost")
                 log.warning("lost the lease: %s", claim.event.id)
             except* _AWAY as failures:
                 # The lease runs out by itself, and the entry is claimed again when the store is back.
@@ -229,20 +300,50 @@ class Worker:
                 self._changed.set()
                 if not self._running:
                     self._folding.resume()
+                if claim.lost:
+                    ended("lost")  # also where a heartbeat found it, and this was cancelled
+                    await self._show_again(claim)
 
     async def _turn(self, answer: Answer, ended: Ended) -> None:
         claim = answer.claim
+        await answer.look_back(self._store.memory, self._store.whereabouts)
         if await self._is_hopeless(claim):
             ended("failed")
             await self._give_up(answer)
-        elif (deliver := self._deliver.get(claim.event.room.platform)) is None:
+        elif (deliver := self._deliver.get(self._names.of(claim.event.said_in))) is None:
             ended("handed_over")
             await self._hand_back(claim)  # its adapter has ended meanwhile
         elif not await answer.run(deliver):
             ended("handed_over")
             await self._hand_back(claim)
-        elif answer.fold_up_to is not None:
-            self._folding.want(claim.conversation, answer.fold_up_to)
+        else:
+            if self._charge is not None and answer.tokens:
+                await self._charge(claim.event, answer.tokens)
+            if answer.fold_up_to is not None:
+                self._folding.want(claim.conversation, answer.fold_up_to)
+
+    async def _show_again(self, claim: Claim) -> None:
+        """What this worker wrote last may have come to the room after its successor's words."""
+        messages = [part.message for part in claim.parts if part.message]
+        if not messages:
+            return
+        event = claim.event
+        again = Event(
+            id=f"{event.id}:{claim.fence}:show",
+            kind="show",
+            room=event.room,
+            conversation=event.conversation,
+            speaker=event.speaker,
+            target=messages[0],
+            server=event.server,
+            home=event.home,
+            locale=event.locale,
+        )
+        try:
+            if await self._store.claims.was_taken_over(claim):
+                await self._store.inbox.accept(again)
+        except CoreError as exc:
+            log.warning("what stands in the room is not shown again: %s: %s", event.id, exc)
 
     async def _is_hopeless(self, claim: Claim) -> bool:
         """Whether it was tried often enough, by workers that could not say how that ended."""
@@ -273,14 +374,28 @@ class Worker:
             await answer.leave_as_it_stands()
 
     async def _beat_for_ever(self) -> None:
+        delivering: list[Claim] = []
         while True:
             try:
                 await self._beat(list(self._running))
-                if not self._draining.is_set():
+                await self._absolve(delivering)
+                delivering = [claim for claim in self._running if claim.phase == "delivering"]
+                if self._resting:
+                    await self._hand_over()
+                elif not self._draining.is_set():
                     await self._store.fleet.beat(self._deliver.keys())
             except _AWAY as exc:
                 log.warning("no heartbeat: %s", exc)
+            self._has_beaten.set()
             await asyncio.sleep(self._store.claims.beat_every)
+
+    async def _absolve(self, claims: Sequence[Claim]) -> None:
+        """Who has delivered for longer than a beat waits for the platform, and is nobody's end: should this worker
+        die meanwhile, that is no sign against it."""
+        for claim in claims:
+            if claim in self._running:
+                with suppress(LeaseLost):
+                    await self._aside.absolve(claim)
 
     async def _beat(self, claims: Sequence[Claim]) -> None:
         if claims:
@@ -302,67 +417,9 @@ class Worker:
             except _AWAY as exc:
                 await self._store_away(exc)
 
-    async def _control_for_ever(self, group: asyncio.TaskGroup) -> None:
-        """A platform that is slow takes only its own places."""
-        while not self._draining.is_set():
-            free = {name: _SAYING - self._saying[name] for name in self._deliver if self._saying[name] < _SAYING}
-            try:
-                entries = await self._store.control.take(free, min(free.values(), default=1), wait=1.0)
-            except _AWAY as exc:
-                await self._store_away(exc)
-                continue
-            for entry in entries:
-                self._saying[entry.event.room.platform] += 1
-                group.create_task(self._say(entry), name="say")
-
-    async def _say(self, entry: ControlEntry) -> None:
-        event = entry.event
-        try:
-            if await self._is_said(entry) or entry.age > self._settings.turn_seconds:
-                await self._store.control.done(entry)
-        except _AWAY as exc:
-            log.warning("the store went away while %s was answered: %s", event.id, exc)
-        finally:
-            self._saying[event.room.platform] -= 1
-            self._changed.set()
-
-    async def _is_said(self, entry: ControlEntry) -> bool:
-        """Whether it is answered, or never will be. If not, its entry becomes stale, and is tried again."""
-        event = entry.event
-        if (deliver := self._deliver.get(event.room.platform)) is None:
-            return False
-        try:
-            async with asyncio.timeout(_SAY_SECONDS):
-                if sentence := await self._sentence(event):
-                    await deliver(event, Notice(self._store.control, entry, sentence))
-        except (*_AWAY, TimeoutError) as exc:
-            log.warning("could not answer %s yet: %s", event.id, type(exc).__name__)
-            return False
-        except Refused as exc:
-            log.warning("%s: %s", event.id, exc)
-        except Exception as exc:  # noqa: BLE001 - whatever one event does, the others are answered
-            log.error("could not answer %s\n%s", event.id, trace(exc))  # noqa: TRY400
-        return True
-
-    async def _sentence(self, event: Event) -> str:
-        """Do what a control event asks for; what to say to that. Raises `StoreUnavailable`."""
-        if event.kind == "delete":
-            await self._forget.message(event.conversation, event.target)
-            return ""
-        if event.kind == "setting":
-            name, _, value = event.text.partition(" ")
-            if not is_setting(name, value):
-                return translated(notices.NO_SETTING, event.locale)
-            await self._store.places.put(event.conversation, name, value)
-            return translated(notices.SET, event.locale)
-        if event.kind != "vote":
-            return self._dialogue.notice(event)
-        vote = 1 if event.text == "up" else -1
-        for wait in (0.0, 0.5, 2.0):  # where an answer stands is remembered a moment after it does
-            await asyncio.sleep(wait)
-            if await self._store.votes.cast(event.conversation, event.target, event.speaker.id, vote):
-                return translated(notices.VOTED, event.locale)
-        return translated(notices.NOT_REMEMBERED, event.locale)
+    async def _say_for_ever(self) -> None:
+        await self._has_beaten.wait()
+        await self._saying.run()
 
     async def _change(self) -> None:
         """Wait until something that ran has ended."""

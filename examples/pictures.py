@@ -2,11 +2,13 @@
 
 One bot with the bundled model is asked on the loopback Discord, Telegram and Slack of the tests, in all three at
 once, and then on its page. `rooms.png` shows what stood in each room while the reply was being written, and when;
-`page.png` is the page in a browser. Sampling is greedy, so that the texts are the same each time; the times are
+`page.png` is the page in a browser, and `admin.png` the operator's page after some minutes in which the rooms were
+asked again and again. Sampling is greedy, so that the texts are the same each time; the times are
 the machine's. Needs the project's test dependencies and a Chromium.
 """
 
 import asyncio
+import itertools
 import re
 import shutil
 import tempfile
@@ -24,12 +26,14 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from playwright.async_api import Browser, async_playwright, expect
 
-from adapters import Adapter
-from adapters.web.adapter import WebAdapter, WebSettings
+from adapters import Adapter, Wired
+from adapters.web.adapter import WebAdapter
+from adapters.web.settings import WebSettings
 from core.dialogue import DialogueSettings
 from core.engine.engine import Params
 from core.engine.loading import load
-from core.engine.local import LocalEngine
+from core.engine.local import LocalEngine, LocalSettings
+from core.store.api_keys import ApiKeys
 from core.store.client import StoreSettings
 from core.store.store import Store, open_store
 from core.turns import Event, Inbox, Reply
@@ -42,9 +46,14 @@ HERE = Path(__file__).parent
 PICTURES = HERE / "pictures"
 
 ON_THE_PAGE = (
-    "Give me three tips for sleeping well. Put the key words in bold.",
-    "Write a Python function that says if a number is even.",
+    ("Why is the sky blue?",),
+    (
+        "Give me three tips for sleeping well. Put the key words in bold.",
+        "Write a Python function that says if a number is even.",
+    ),
 )
+TO_THE_OPERATOR = ("Why is the sky blue?", "And the sea?", "Tell me a story about a lighthouse.")
+MINUTES_OF_TALK = 3
 IN_THE_ROOMS = "Write a Python function that says if a number is even."
 REPEATABLE = DialogueSettings(params=Params(temperature=0.0, repetition_penalty=1.1, max_tokens=200))
 
@@ -65,7 +74,9 @@ class Watched:
     """An adapter of which can be told when it has brought a reply to its end."""
 
     def __init__(self, adapter: Adapter) -> None:
+        assert isinstance(adapter, Wired)
         self.platform = adapter.platform
+        self.wire = adapter.wire
         self.delivered = asyncio.Event()
         self._adapter = adapter
         self._open = AsyncExitStack()
@@ -175,15 +186,40 @@ async def take_rooms(rooms: list[Window], browser: Browser) -> None:
 
 async def take_page(url: str, browser: Browser) -> None:
     """Talk on the page, and take it as it looks then."""
-    page = await browser.new_page(viewport={"width": 1000, "height": 820}, device_scale_factor=2)
+    page = await browser.new_page(viewport={"width": 1200, "height": 820}, device_scale_factor=2)
     await page.goto(url)
-    await expect(page.get_by_role("status")).to_have_text("Connected", timeout=PATIENCE * 1000)
-    for number, question in enumerate(ON_THE_PAGE, 1):
-        await page.get_by_label("Message", exact=True).fill(question)
-        await page.keyboard.press("Enter")
-        answered = page.locator(".reply[aria-busy=false]")
-        await expect(answered).to_have_count(number, timeout=PATIENCE * 1000)
+    for conversation in ON_THE_PAGE:
+        await page.get_by_role("button", name="New conversation").click()
+        await expect(page.locator("#connection")).to_have_text("Connected", timeout=PATIENCE * 1000)
+        for number, question in enumerate(conversation, 1):
+            await page.get_by_label("Message", exact=True).fill(question)
+            await page.keyboard.press("Enter")
+            answered = page.locator(".reply[aria-busy=false]")
+            await expect(answered).to_have_count(number, timeout=PATIENCE * 1000)
+    await expect(page.locator("#chats li")).to_have_count(len(ON_THE_PAGE))
+    await page.mouse.move(0, 0)
     await page.screenshot(path=PICTURES / "page.png")
+
+
+async def take_admin(url: str, rooms: list[Window], browser: Browser) -> None:
+    """Keep all rooms talking, and take the operator's page in the middle of it."""
+    page = await browser.new_page(viewport={"width": 1200, "height": 820}, device_scale_factor=2)
+    await page.goto(f"{url}/admin")
+
+    async def talk(room: Window) -> None:
+        for question in itertools.cycle(TO_THE_OPERATOR):
+            room.adapter.delivered.clear()
+            await room.ask(question)
+            await room.adapter.delivered.wait()
+
+    async with asyncio.TaskGroup() as group:
+        talks = [group.create_task(talk(room)) for room in rooms]
+        await asyncio.sleep(MINUTES_OF_TALK * 60)
+        await expect(page.locator("#rooms")).to_contain_text("writing", timeout=PATIENCE * 1000)
+        await page.screenshot(path=PICTURES / "admin.png", full_page=True)
+        for each in talks:
+            each.cancel()
+    await page.close()
 
 
 async def main() -> None:
@@ -196,13 +232,13 @@ async def main() -> None:
         stack.push_async_callback(browser.close)
         store = await stack.enter_async_context(open_store(StoreSettings(data_dir=data_dir)))
         rooms = await stack.enter_async_context(windows(store))
-        web = WebAdapter(WebSettings(model=loaded.name), store.fleet)
+        web = WebAdapter(WebSettings(model=loaded.name), store.library, ApiKeys(store.client))
         bot = await stack.enter_async_context(
             running(
                 *(room.adapter for room in rooms),
                 web,
                 store=store,
-                engine=LocalEngine(loaded),
+                engine=LocalEngine(loaded, LocalSettings(native=data_dir / "native")),
                 dialogue=REPEATABLE,
                 address=("127.0.0.1", 0),
             )
@@ -211,6 +247,7 @@ async def main() -> None:
             await asyncio.sleep(0)
         await take_rooms(rooms, browser)
         await take_page(bot.url, browser)
+        await take_admin(bot.url, rooms, browser)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,18 @@ def installed(*names: str) -> str:
     for name in names:
         if found := shutil.which(name):
             return found
-    missing = f"{names[0]} is not installed"
+    raise _missing(names[0])
+
+
+def from_npm(name: str) -> str:
+    """The text of a script that `.ci/run` has from npm."""
+    script = Path(__file__).parents[1] / ".ci" / "node_modules" / name
+    if script.is_file():
+        return script.read_text(encoding="utf-8")
+    raise _missing(name)
+
+
+def _missing(name: str) -> BaseException:
     if os.environ.get("CI") == "true":
-        pytest.fail(f"{missing}, and CI tests everything")
-    pytest.skip(missing)
+        return pytest.fail.Exception(f"{name} is not installed, and CI tests everything")
+    return pytest.skip.Exception(f"{name} is not installed")

@@ -1,14 +1,19 @@
 """The bot itself, as it runs in production, for tests: real store, real worker, real adapters."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from adapters import Adapter
-from bots.app import Bot, Plan
+from bots.app import Plan
 from bots.app import running as run_plan
+from bots.bot import Bot
+from bots.presence import EVERY
 from core.dialogue import DialogueSettings
+from core.engine.embedding import Embedder
 from core.engine.engine import Engine
+from core.extension import Extension
 from core.files.reader import FileSettings
+from core.guard import GuardSettings
 from core.store.store import Store
 from core.worker import WorkerSettings
 
@@ -24,6 +29,11 @@ async def running(
     worker: WorkerSettings | None = None,
     files: FileSettings | None = None,
     address: tuple[str, int] | None = None,
+    show_every: float = EVERY,
+    models: Mapping[str, Engine] | None = None,
+    embedder: Embedder | None = None,
+    extensions: Sequence[Extension] = (),
+    guard: GuardSettings | None = None,
 ) -> AsyncIterator[Bot]:
     """The adapters with `engine` on `store`, listening when the block is entered.
 
@@ -36,6 +46,11 @@ async def running(
         worker=worker or QUICK,
         files=files,
         address=address,
+        show_every=show_every,
+        models=models or {},
+        embedder=embedder,
+        extensions=extensions,
+        guard=guard or GuardSettings(),
     )
     async with run_plan(store, plan, lambda _line: None) as bot:
         await bot.listening.wait()

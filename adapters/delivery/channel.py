@@ -5,6 +5,7 @@ A refusal for good is `core.errors.Refused`.
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.turns import Control
@@ -34,6 +35,18 @@ class MessageGone(Exception):
     """The message to edit is not there any more: a person or a moderator removed it."""
 
 
+class Unattached(Exception):
+    """The platform adds no file to this message, and never will."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A text as a file with a name."""
+
+    name: str
+    text: str = field(repr=False)
+
+
 class Channel(Protocol):
     """One room, for one reply.
 
@@ -50,14 +63,29 @@ class Channel(Protocol):
         """How much of `limit` the Markdown `source` needs as the platform counts it, after rendering."""
         ...
 
-    async def send(self, source: str, *, key: str, controls: Sequence[Control] = ()) -> str:
-        """Post a message with `controls` under it; return the platform's id of it. Idempotent for `key` where the
-        platform can be."""
+    @property
+    def streams(self) -> bool:
+        """Whether a message that grows is shown otherwise than one that is whole. Only then `grows` is ever true,
+        and a message that has grown is edited once more when it is whole, also if nothing else changes."""
         ...
 
-    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
-        """Make `message` read `source`, with `controls` under it. Raises `MessageGone`; an edit that changes
-        nothing is not an error."""
+    async def send(self, source: str, *, key: str, controls: Sequence[Control] = (), grows: bool = False) -> str:
+        """Post a message with `controls` under it; return the platform's id of it. Idempotent for `key` where the
+        platform can be. `grows`: what it reads is how it begins."""
+        ...
+
+    async def edit(
+        self,
+        message: str,
+        source: str,
+        *,
+        controls: Sequence[Control] = (),
+        grows: bool = False,
+        file: File | None = None,
+    ) -> None:
+        """Make `message` read `source`, with `controls` under it and `file` as its only one. Raises `MessageGone`,
+        and with a file `Unattached`; an edit that changes nothing is not an error. `grows`: what it reads now is
+        how it begins."""
         ...
 
     async def tell(self, source: str) -> None:

@@ -9,7 +9,7 @@ recorded (an answer that was made anew) are parts opened again, from the last on
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from adapters.markdown import cut
 from core.turns import Control, Draft, Part
@@ -18,8 +18,21 @@ SURPLUS = "…"
 """What a message is made to read that is left over when an answer made anew is shorter than what was posted."""
 
 
-Look = tuple[str, tuple[Control, ...]]
-"""What a message looks like: its source, and what can be pressed under it."""
+class Look(NamedTuple):
+    """What a message looks like: its source, what can be pressed under it, whether it grows and has the file."""
+
+    source: str
+    controls: tuple[Control, ...] = ()
+    grows: bool = False
+    file: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InFile:
+    """A reply of more than `after` messages ends with one that says `sentence` and has all of it as a file."""
+
+    after: int
+    sentence: str
 
 
 @dataclass(slots=True)
@@ -28,7 +41,8 @@ class Post:
 
     `shown` is what it looks like, None if that is not known. `tried` is how it was to look in sends that may have
     worked, the last one last; None stands for one of another worker. `is_new`: that `message` is this part has yet
-    to be recorded. `gone`: nothing is done to it any more; `sealed`: nor does it take another word.
+    to be recorded. `previewed` is the source that was last shown ahead of it. `gone`: nothing is done to it any
+    more; `sealed`: nor does it take another word.
     """
 
     text: str = field(default="", repr=False)
@@ -38,6 +52,7 @@ class Post:
     shown: Look | None = field(default=None, repr=False)
     tried: list[Look | None] = field(default_factory=list, repr=False)
     looked_up: bool = False
+    previewed: str = field(default="", repr=False)
     gone: bool = False
     sealed: bool = False
 
@@ -54,24 +69,28 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call. `record` only writes down where a part ends that shows already what it should."""
+    """One call. `record` only writes down where a part ends that shows already what it should; `preview` shows
+    what is not sent before it is whole."""
 
-    call: Literal["send", "edit", "find", "record"]
+    call: Literal["send", "edit", "find", "record", "preview"]
     part: int
     source: str = field(repr=False)
     text: str = field(repr=False)
     end: int
     final: bool
     controls: tuple[Control, ...] = ()
+    grows: bool = False
+    file: bool = False
 
     @property
     def look(self) -> Look:
-        return self.source, self.controls
+        return Look(self.source, self.controls, self.grows, self.file)
 
 
 class Script:
     """One reply, part by part. `replaces` are messages that show something else so far. `skip`: a send that may
-    have worked is never repeated."""
+    have worked is never repeated. `streams` is the channel's. With `previews`, which may be changed, a part is
+    sent when it is whole, and previewed until then. `in_file` may be taken away, where there can be none."""
 
     def __init__(
         self,
@@ -81,7 +100,14 @@ class Script:
         *,
         replaces: Sequence[str] = (),
         skip: bool,
+        streams: bool = False,
+        previews: bool = False,
+        in_file: InFile | None = None,
     ) -> None:
+        self.previews = previews
+        self.in_file = in_file
+        self._enough = ""  # what stands there, where the rest is for the file
+        self._streams = streams
         self._limit = limit
         self._size = size
         self._skip = skip
@@ -99,7 +125,7 @@ class Script:
     @property
     def is_visible(self) -> bool:
         """Whether anything of the reply stands in the room, or did."""
-        return any(post.message is not None or post.gone for post in self._posts)
+        return any(post.message is not None or post.gone or post.previewed for post in self._posts)
 
     def next(self, draft: Draft) -> Step | None:
         """The next call on the way to `draft`; None when the room shows it, or as much of it as can be shown."""
@@ -108,11 +134,18 @@ class Script:
         text, final = draft.text, draft.final
         if not final and self._recorded.startswith(text):
             return None  # what was taken over, or is made anew, has yet to say what the room shows already
+        if not final and self._enough and text.startswith(self._enough):
+            return None
         part = self._agreed(text)
         start = self._posts[part - 1].end if part else 0
         while start < len(text):
             if part == len(self._posts):
                 self._posts.append(Post())
+            if self.in_file is not None and part >= self.in_file.after:
+                if final:
+                    return self._rest_in_file(self.in_file, part, start, draft)
+                self._enough = text[:start]
+                return None
             post = self._posts[part]
             if post.sealed:
                 end = start + len(post.text)
@@ -124,6 +157,11 @@ class Script:
                     return step
             part, start = part + 1, end
         return self._surplus(part, len(text)) if final else None
+
+    def _rest_in_file(self, in_file: InFile, part: int, start: int, draft: Draft) -> Step | None:
+        text = draft.text
+        step = self._step(part, in_file.sentence, text[start:], len(text), draft, file=True)
+        return step or self._surplus(part + 1, len(text))
 
     def message(self, step: Step) -> str:
         """The message that the step is about."""
@@ -141,6 +179,10 @@ class Script:
         post = self._posts[step.part]
         post.tried.append(step.look)
         post.stands_as(message)
+
+    def previewed(self, step: Step) -> None:
+        """The preview worked."""
+        self._posts[step.part].previewed = step.source
 
     def edited(self, step: Step) -> bool:
         """The edit worked. True: that this message is the part has yet to be recorded."""
@@ -183,17 +225,24 @@ class Script:
             post.text = ""
         return max(agreed - 1, 0)
 
-    def _step(self, part: int, source: str, text: str, end: int, draft: Draft) -> Step | None:
+    def _step(
+        self, part: int, source: str, text: str, end: int, draft: Draft, *, file: bool = False
+    ) -> Step | None:
         post = self._posts[part]
         is_last = draft.pending or end == len(draft.text)
         final = draft.final and is_last
         controls = draft.controls if is_last else ()
+        begins = is_last and not (draft.final or draft.pending)
+        grows = begins and self._streams
         if post.is_in_doubt:
             return Step("find", part, self._asked(part), text, end, final)
         if not post.gone and post.message is None and source.strip():
-            return Step("send", part, source, text, end, final, controls)
-        if not post.gone and post.message is not None and post.shown != (source, controls) and source.strip():
-            return Step("edit", part, source, text, end, final, controls)
+            if begins and self.previews:
+                return Step("preview", part, source, text, end, final) if post.previewed != source else None
+            return Step("send", part, source, text, end, final, controls, grows)
+        shown = post.shown == Look(source, controls, grows, file)
+        if not post.gone and post.message is not None and not shown and source.strip():
+            return Step("edit", part, source, text, end, final, controls, grows, file)
         # Where this part ends is where the next one begins, for whoever takes over.
         return Step("record", part, source, text, end, final) if not is_last and post.text != text else None
 
@@ -207,9 +256,11 @@ class Script:
         """What the last try of the part asked for."""
         post = self._posts[part]
         if (tried := post.tried[-1]) is not None:
-            return tried[0]
+            return tried.source
         if not post.text:
             return SURPLUS
+        if self.in_file is not None and part >= self.in_file.after:
+            return self.in_file.sentence
         return cut(
             self._recorded[: post.end], post.end - len(post.text), self._limit, self._size, final=False
         ).source
@@ -219,6 +270,6 @@ class Script:
             post = self._posts[part]
             if post.is_in_doubt:
                 return Step("find", part, self._asked(part), "", end, final=True)
-            if post.message is not None and not post.gone and post.shown != (SURPLUS, ()):
+            if post.message is not None and not post.gone and post.shown != Look(SURPLUS):
                 return Step("edit", part, SURPLUS, "", end, final=True)
         return None

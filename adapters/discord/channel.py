@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from adapters.delivery import Limited, MessageGone, Unavailable, beside
+from adapters.delivery import File, Limited, MessageGone, Unattached, Unavailable, beside
 from adapters.discord.buttons import components
 from adapters.discord.markup import LIMIT, render, size
 from adapters.discord.rest import Rejected, Rest
@@ -46,6 +46,7 @@ class RoomChannel:
     """
 
     limit = LIMIT
+    streams = False
 
     def __init__(
         self,
@@ -68,7 +69,14 @@ class RoomChannel:
     def size(self, source: str) -> int:
         return size(source)
 
-    async def send(self, source: str, *, key: str, controls: Sequence[Control] = ()) -> str:
+    async def send(
+        self,
+        source: str,
+        *,
+        key: str,
+        controls: Sequence[Control] = (),
+        grows: bool = False,  # noqa: ARG002
+    ) -> str:
         content = render(source)
         body: dict[str, Any] = {
             "content": content,
@@ -93,18 +101,22 @@ class RoomChannel:
             await self.edit(message, source, controls=controls)
         return message
 
-    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
-        body = {"content": render(source), "components": components(controls), "allowed_mentions": NOBODY}
+    async def edit(
+        self,
+        message: str,
+        source: str,
+        *,
+        controls: Sequence[Control] = (),
+        grows: bool = False,  # noqa: ARG002
+        file: File | None = None,
+    ) -> None:
+        path = "/channels/{channel_id}/messages/{message_id}"
         try:
-            await self._rest.message(
-                "PATCH",
-                "/channels/{channel_id}/messages/{message_id}",
-                body,
-                channel_id=self._channel,
-                message_id=message,
+            await self._rest.change(
+                path, form(source, controls), file, channel_id=self._channel, message_id=message
             )
         except Rejected as exc:
-            raise translated(exc) from exc
+            raise translated(exc, with_file=file is not None) from exc
 
     async def tell(self, source: str) -> None:
         if self.aside is not None:
@@ -151,7 +163,12 @@ class RoomChannel:
             await asyncio.sleep(wait)
 
 
-def translated(exc: Rejected) -> Exception:
+def form(source: str, controls: Sequence[Control]) -> dict[str, Any]:
+    """What a message is changed to."""
+    return {"content": render(source), "components": components(controls), "allowed_mentions": NOBODY}
+
+
+def translated(exc: Rejected, *, with_file: bool = False) -> Exception:
     """What Discord's no means to the planner."""
     if exc.code == UNKNOWN_MESSAGE:
         return MessageGone()
@@ -159,6 +176,9 @@ def translated(exc: Rejected) -> Exception:
         return Limited(_SLOWED[exc.code])
     if exc.code in _OVERLOADED or exc.status >= 500:
         return Unavailable(in_doubt=False)
+    if with_file:
+        log.info("a file is not taken: %s", exc)
+        return Unattached()
     if exc.code == _CANNOT_DIRECT:
         return Refused("discord", exc.what, fix="The person must share a server with the bot and allow messages.")
     return Refused(

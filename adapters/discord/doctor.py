@@ -1,5 +1,7 @@
 """What `trialogue doctor` looks at on Discord. Changes nothing, and begins no gateway session."""
 
+from typing import Any
+
 from adapters import Finding
 from adapters.delivery import Limited, Unavailable
 from adapters.discord import account
@@ -20,7 +22,7 @@ async def check(settings: DiscordSettings) -> list[Finding]:
             _content(known),
             await _commands(rest, known),
             await _servers(rest, known),
-            await _sessions(rest),
+            *await _sessions(rest, settings),
         ]
     except Refused as exc:
         return [Finding(False, f"Discord: {exc.why}", exc.fix)]
@@ -60,8 +62,20 @@ async def _servers(rest: Rest, known: Account) -> Finding:
     )
 
 
-async def _sessions(rest: Rest) -> Finding:
-    start = (await rest.call("GET", "/gateway/bot"))["session_start_limit"]
+async def _sessions(rest: Rest, settings: DiscordSettings) -> list[Finding]:
+    bot = await rest.call("GET", "/gateway/bot")
+    return [_shards(int(bot.get("shards") or 1), settings), _left(bot["session_start_limit"])]
+
+
+def _shards(wanted: int, settings: DiscordSettings) -> Finding:
+    count = wanted if settings.shards == "auto" else settings.shards
+    what = f"{count} shard{'s' if count > 1 else ''}"
+    if count < wanted:
+        return Finding(False, f"{what}, and Discord wants {wanted}", 'Set discord.shards to "auto".')
+    return Finding(True, what)
+
+
+def _left(start: dict[str, Any]) -> Finding:
     left, total = int(start["remaining"]), int(start["total"])
     if left > 1:
         return Finding(True, f"{left} of {total} gateway sessions are left for today")

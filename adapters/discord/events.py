@@ -13,8 +13,10 @@ from typing import Any
 import discord  # noqa: TID251
 
 from adapters.discord.buttons import pressed
-from core.commands import NAMED
-from core.turns import Attachment, Conversation, Event, Kind, Quote, Room, Speaker, kind_of
+from adapters.discord.files import attachments, files
+from core.commands import ABOUT_THIS, find
+from core.languages import translated
+from core.turns import Conversation, Event, Kind, Quote, Room, Speaker, kind_of
 
 Payload = Mapping[str, Any]
 
@@ -22,16 +24,18 @@ Payload = Mapping[str, Any]
 TOKEN_SECONDS = 15 * 60.0
 """For how long an interaction's token is good: https://discord.com/developers/docs/interactions/receiving-and-responding"""
 
+_BEGINS_THREAD = discord.MessageType.thread_starter_message.value
 _WORDS = {discord.MessageType.default.value, discord.MessageType.reply.value}
 _THREADS = {
     discord.ChannelType.news_thread.value,
     discord.ChannelType.public_thread.value,
     discord.ChannelType.private_thread.value,
 }
-_VOICE_MESSAGE = discord.MessageFlags(voice=True).value
 _APPLICATION_COMMAND = discord.InteractionType.application_command.value
+_AUTOCOMPLETE = discord.InteractionType.autocomplete.value
 COMPONENT = discord.InteractionType.component.value
-_FILES = ("image", "audio", "video")
+_MESSAGE_COMMAND = discord.AppCommandType.message.value
+_MANAGES = discord.Permissions(administrator=True, manage_guild=True, manage_channels=True).value
 
 _MENTION = re.compile(
     r"<@!?(?P<user>\d+)>|<@&(?P<role>\d+)>|<#(?P<channel>\d+)>|<a?:(?P<emoji>\w+):\d+>|</(?P<command>[^:>]+):\d+>"
@@ -70,9 +74,9 @@ def to_event(payload: Payload, me: str, place: Place) -> Event | None:
         return None
     direct = payload.get("guild_id") is None
     asked = direct or _addressed(payload, me, place)
-    text, files = _text(payload, me, place), _files(payload)
+    text, kinds = _text(payload, me, place), files(payload)
     # Without the message content intent Discord blanks what does not mention us; there is nothing to answer then.
-    if not asked and not (place.thread and place.ours and (text or files)):
+    if not asked and not (place.thread and place.ours and (text or kinds)):
         return None
     channel, message = str(payload["channel_id"]), str(payload["id"])
     room = Room("discord", me, {"channel": channel, "reply_to": None if direct else message})
@@ -83,18 +87,24 @@ def to_event(payload: Payload, me: str, place: Place) -> Event | None:
         speaker=Speaker(str(author["id"]), _name(author, payload.get("member"))),
         text=text,
         message=message,
-        files=files,
+        files=kinds,
         at=discord.utils.snowflake_time(int(message)).timestamp(),
         server=str(payload.get("guild_id") or ""),
         shared=not direct,
+        called=asked,
+        roles=_roles(payload.get("member")),
         quotes=_replied_to(payload, me, place),
-        attachments=tuple(map(_attachment, _attached(payload))),
+        attachments=attachments(payload),
         locale=place.locale,
     )
 
 
 def quote(payload: Payload, me: str, place: Place) -> Quote | None:
-    """What a message says, for another one that refers to it; None if that is nothing."""
+    """What a message says, for another one that refers to it; None if that is nothing. A thread that was begun
+    under a message has one at its beginning that shows it."""
+    if payload.get("type") == _BEGINS_THREAD:
+        begun = payload.get("referenced_message")
+        return None if begun is None else quote(begun, me, place)
     author = payload["author"]
     text = _text(payload, me, place)
     return Quote(Speaker(str(author["id"]), _name(author, payload.get("member"))), text) if text else None
@@ -138,6 +148,7 @@ def to_delete(payload: Payload, me: str, place: Place) -> Event:
         speaker=Speaker(""),
         target=message,
         server=str(payload.get("guild_id") or ""),
+        shared=payload.get("guild_id") is not None,
     )
 
 
@@ -155,16 +166,46 @@ def to_press(payload: Payload, me: str) -> Event | None:
 
 
 def to_command(payload: Payload, me: str) -> Event | None:
-    """The event of an INTERACTION_CREATE for the bot account `me`: one of `core.commands`.
+    """The event of an INTERACTION_CREATE for the bot account `me`: one of `core.commands`, or that we are asked
+    about a message, in its menu.
 
-    The answer to /help is for the person alone; that is decided here, since the room must say so for ever. Raises
-    KeyError, TypeError or ValueError for a payload that is none.
+    Whether the answer is for the person alone is decided here, since the room must say so for ever. Raises
+    TypeError or ValueError for a payload that is none.
     """
-    if payload["type"] != _APPLICATION_COMMAND or (kind := NAMED.get(payload["data"]["name"])) is None:
+    if payload["type"] != _APPLICATION_COMMAND:
         return None
+    if payload["data"].get("type") == _MESSAGE_COMMAND:
+        return _asked_about(payload, me)
+    if (command := find(payload["data"]["name"])) is None:
+        return None
+    kind, text = command.asked(_typed(payload))
+    return _interaction(payload, me, "command", kind, text, private=command.private)
+
+
+def to_typing(payload: Payload) -> tuple[str, str] | None:
+    """The command whose text somebody is typing, and what stands there already; None: nobody is.
+
+    Raises KeyError, TypeError or ValueError for a payload that is none.
+    """
+    return (str(payload["data"]["name"]), _typed(payload)) if payload["type"] == _AUTOCOMPLETE else None
+
+
+def _typed(payload: Payload) -> str:
     options = {option["name"]: option.get("value", "") for option in payload["data"].get("options", ())}
-    text = str(options.get("text", "")).strip()
-    return _interaction(payload, me, "command", kind, text, private=kind in {"help", "stop"})
+    return str(options.get("text", "")).strip()
+
+
+def _asked_about(payload: Payload, me: str) -> Event:
+    chosen = payload["data"]["resolved"]["messages"][str(payload["data"]["target_id"])]
+    asked = translated(ABOUT_THIS, str(payload.get("locale") or ""))
+    said = quote(chosen, me, Place())
+    return replace(
+        _interaction(payload, me, "ask", "message", asked, private=False),
+        quotes=() if said is None else (said,),
+        files=files(chosen),
+        attachments=tuple(replace(each, speaker=str(chosen["author"]["id"])) for each in attachments(chosen)),
+        alone=True,
+    )
 
 
 def _interaction(payload: Payload, me: str, what: str, kind: Kind, text: str, *, private: bool) -> Event:
@@ -197,8 +238,15 @@ def _interaction(payload: Payload, me: str, what: str, kind: Kind, text: str, *,
         target=str(under["id"]) if under else "",
         at=at,
         server=str(payload.get("guild_id") or ""),
+        shared=member is not None,
+        roles=_roles(member),
+        manages=member is None or bool(int(member.get("permissions") or 0) & _MANAGES),
         locale=str(payload.get("locale") or ""),
     )
+
+
+def _roles(member: Payload | None) -> tuple[str, ...]:
+    return tuple(map(str, (member or {}).get("roles", ())))
 
 
 def _conversation(room: Room, channel: str, parent: str) -> Conversation:
@@ -241,35 +289,6 @@ def _words(payload: Payload) -> str:
         return str(payload["content"])
     forwarded = (shot.get("message", {}).get("content", "") for shot in payload.get("message_snapshots", ()))
     return "\n\n".join(filter(None, map(str, forwarded)))
-
-
-def _files(payload: Payload) -> tuple[str, ...]:
-    if int(payload.get("flags") or 0) & _VOICE_MESSAGE:
-        return ("voice",)
-    kinds = [_kind(file) for file in _attached(payload)]
-    kinds += ["image"] * len(payload.get("sticker_items", ()))
-    return tuple(dict.fromkeys(kinds))
-
-
-def _attached(payload: Payload) -> list[Payload]:
-    """What came with the message, or with the one that it forwards."""
-    forwarded = (shot.get("message", {}) for shot in payload.get("message_snapshots", ()))
-    return [file for message in (payload, *forwarded) for file in message.get("attachments", ())]
-
-
-def _attachment(file: Payload) -> Attachment:
-    return Attachment(
-        kind=_kind(file),
-        name=str(file.get("filename") or ""),
-        size=int(file.get("size") or 0),
-        type=str(file.get("content_type") or "").partition(";")[0].lower(),
-        address={"url": str(file.get("url") or "")},
-    )
-
-
-def _kind(attachment: Payload) -> str:
-    kind = str(attachment.get("content_type") or "").partition("/")[0]
-    return kind if kind in _FILES else "file"
 
 
 def _name(user: Payload, member: Payload | None) -> str:

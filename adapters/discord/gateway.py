@@ -7,15 +7,19 @@ nothing of accepting; it hands on payloads of messages and commands.
 import asyncio
 import logging
 import random
+import threading
 from dataclasses import replace
 from typing import Any, Protocol
 
+import aiohttp
 import discord  # noqa: TID251
 import msgspec
+from discord.gateway import KeepAliveHandler  # noqa: TID251
 
 from adapters.delivery import Limited, Unavailable
 from adapters.discord.events import Payload, Place, is_thread
 from adapters.discord.rest import Rejected, Rest
+from adapters.discord.shards import Shard, Turns
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +63,17 @@ class _Dispatch(msgspec.Struct, frozen=True):
 
 
 class Gateway(discord.Client):
-    """discord.py's client for the bot `me`. `reads_content`: ask also for what does not mention us. `new_session`:
-    between how many seconds to wait before a lost session is replaced."""
+    """discord.py's client for one shard of the bot `me`. `reads_content`: ask also for what does not mention us.
+    `turns` are those of shards that begin sessions; `new_session`: between how many seconds to wait before a lost
+    session is replaced."""
 
     def __init__(
         self,
         heard: Heard,
         rest: Rest,
         me: str,
+        shard: Shard,
+        turns: Turns,
         *,
         reads_content: bool,
         new_session: tuple[float, float],
@@ -80,13 +87,32 @@ class Gateway(discord.Client):
             enable_debug_events=True,
             heartbeat_timeout=_HEARTBEAT_PATIENCE,
             max_messages=None,
+            shard_id=shard.number,
+            shard_count=shard.count,
             member_cache_flags=discord.MemberCacheFlags.none(),
         )
         self._heard = heard
         self._rest = rest
         self._me = me
+        self._shard = shard
+        self._turns = turns
         self._new_session = new_session
         self._asked: dict[int, Place] = {}
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._connected, self.http.ws_connect = self.http.ws_connect, self._connect  # type: ignore[method-assign]
+
+    async def close(self) -> None:
+        # Of a session that is still being made discord.py has nothing in hand.
+        for thread in threading.enumerate():
+            if isinstance(thread, KeepAliveHandler) and thread.ws.socket is self._socket:
+                thread.stop()
+        if self._socket is not None and (self.ws is None or self.ws.socket is not self._socket):
+            await self._socket.close()
+        await super().close()
+
+    async def _connect(self, url: str, *, compress: int = 0) -> aiohttp.ClientWebSocketResponse:
+        self._socket = await self._connected(url, compress=compress)
+        return self._socket
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         # A closed client has no loop any more, but may still have a task that waits to say that it is ready.
@@ -133,6 +159,7 @@ class Gateway(discord.Client):
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002
         if not initial:
             await asyncio.sleep(random.uniform(*self._new_session))  # noqa: S311 - spreads load only
+        await self._turns.next(self._shard)
 
     async def place(self, payload: Payload) -> Place:
         """Where a message was written. Asks the API only for a thread that the cache does not know enough of."""

@@ -7,12 +7,13 @@ three seconds, and is.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from adapters.delivery import Limited, Unavailable
 from adapters.discord.apology import Apologies
+from adapters.discord.commands import completed
 from adapters.discord.events import (
     COMPONENT,
     Payload,
@@ -23,12 +24,13 @@ from adapters.discord.events import (
     to_edit,
     to_event,
     to_press,
+    to_typing,
 )
-from adapters.discord.gap import Gap
 from adapters.discord.interaction import EPHEMERAL
 from adapters.discord.rest import Rejected, Rest
 from adapters.discord.seen import Seen
 from adapters.discord.waiting import Waits
+from adapters.gap import Gap
 from core.errors import Overloaded, Refused, StoreUnavailable
 from core.languages import msgid, translated
 from core.turns import Event, Inbox, Quote
@@ -48,7 +50,7 @@ _STORE_PATIENCE = 60.0
 # https://discord.com/developers/docs/interactions/receiving-and-responding
 _COMMAND_PATIENCE = 2.0
 _ANSWER_WITHIN = 2.9
-_DEFERRED, _MESSAGE = 5, 4
+_DEFERRED, _MESSAGE, _COMPLETIONS = 5, 4, 8
 _NOTED: dict[str, object] = {"type": 6}  # the message with the button changes later, if at all
 _APPLICATION_COMMAND = 2
 _ALREADY_ANSWERED = 40060
@@ -89,7 +91,7 @@ class Intake:
         self._begin("deletion", lambda: self._take_in_turn(payload, place, to_delete))
 
     def command(self, payload: Payload) -> None:
-        """An INTERACTION_CREATE, of a command or a button: accept it and answer Discord in time."""
+        """An INTERACTION_CREATE: accept the command or the button that it is of, and answer Discord in time."""
         self._begin("command", lambda: self._command(payload))
 
     def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -119,20 +121,26 @@ class Intake:
             log.warning("a message that cannot be read is left out: %s", type(exc).__name__)
 
     async def _said_before(self, payload: Payload, place: Place) -> tuple[Quote, ...]:
-        """What was said last in the thread, oldest first; nothing where it cannot be read in time."""
+        """What was said last in the thread, oldest first, and before that how it began; nothing where it cannot be
+        read in time."""
+        thread = str(payload["channel_id"])
         try:
             async with asyncio.timeout(_HISTORY_WITHIN):
-                found = await self._rest.call(
-                    "GET",
-                    "/channels/{channel_id}/messages",
-                    query={"before": str(payload["id"]), "limit": _HISTORY},
-                    channel_id=str(payload["channel_id"]),
-                )
+                found = await self._history(thread, {"before": str(payload["id"]), "limit": _HISTORY})
+                if len(found) == _HISTORY:
+                    begun = await self._history(thread, {"after": "0", "limit": 1})
+                    found = [*found[:-1], *(begun or found[-1:])]
         except (Limited, Refused, Rejected, TimeoutError, Unavailable) as exc:
             log.info("what was said before in a thread is not read: %s", type(exc).__name__)
             return ()
-        quotes = [quote(message, self._me, place) for message in reversed(found or ())]
+        quotes = [quote(message, self._me, place) for message in reversed(found)]
         return tuple(each for each in quotes if each is not None)
+
+    async def _history(self, channel: str, query: Mapping[str, str | int]) -> Sequence[Payload]:
+        """The newest message first."""
+        path = "/channels/{channel_id}/messages"
+        found: Sequence[Payload] = await self._rest.call("GET", path, query=query, channel_id=channel)
+        return found or ()
 
     async def _take_in_turn(self, payload: Payload, place: WherePlaced, read: Reads = to_event) -> None:
         try:
@@ -187,11 +195,16 @@ class Intake:
     async def _command(self, payload: Payload) -> None:
         deadline = asyncio.get_running_loop().time() + _ANSWER_WITHIN
         try:
+            typing = to_typing(payload)
             event = to_command(payload, self._me) or to_press(payload, self._me)
             number, token = str(payload["id"]), str(payload["token"])
             kind, locale = payload["type"], str(payload.get("locale") or "")
         except _UNREADABLE as exc:
             log.warning("a command that cannot be read is left out: %s", type(exc).__name__)
+            return
+        if typing is not None:
+            choices = {"choices": completed(*typing)}
+            await self._answer(number, token, {"type": _COMPLETIONS, "data": choices}, deadline)
             return
         if event is None:
             if kind == _APPLICATION_COMMAND:

@@ -1,4 +1,4 @@
-"""The answer to a slash command, as the delivery planner sees it.
+"""The answer to a command, as the delivery planner sees it.
 
 Its first message takes the place of "is thinking…" (@original), which needs only the interaction's token and may
 be repeated. That token ends after fifteen minutes; then the answer is a message in the channel like any other. An
@@ -9,11 +9,10 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
 
-from adapters.delivery import Limited, MessageGone, Unavailable
-from adapters.discord.channel import NOBODY, UNKNOWN_MESSAGE, RoomChannel, translated
-from adapters.discord.markup import LIMIT, render, size
+from adapters.delivery import File, Limited, MessageGone, Unavailable
+from adapters.discord.channel import UNKNOWN_MESSAGE, RoomChannel, form, translated
+from adapters.discord.markup import LIMIT, size
 from adapters.discord.rest import Rejected, Rest
 from core.errors import Refused
 from core.turns import Control
@@ -35,6 +34,7 @@ class InteractionChannel:
     """
 
     limit = LIMIT
+    streams = False
 
     def __init__(
         self,
@@ -57,33 +57,50 @@ class InteractionChannel:
     def size(self, source: str) -> int:
         return size(source)
 
-    async def send(self, source: str, *, key: str, controls: Sequence[Control] = ()) -> str:
+    async def send(
+        self,
+        source: str,
+        *,
+        key: str,
+        controls: Sequence[Control] = (),
+        grows: bool = False,  # noqa: ARG002
+    ) -> str:
         if self._original is None:
-            sent = await self._change_original(source)
-            self._original = sent if sent is not None else await self._room.send(source, key=key)
+            sent = await self._change_original(source, controls)
+            self._original = (
+                sent if sent is not None else await self._room.send(source, key=key, controls=controls)
+            )
             return self._original
         if self._private:
-            return await self._follow_up(source)
+            return await self._follow_up(source, controls)
         try:
             return await self._room.send(source, key=key, controls=controls)
         except Refused:
             # The bot was asked in a channel in which it may not write by itself.
-            return await self._follow_up(source)
+            return await self._follow_up(source, controls)
 
-    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
+    async def edit(
+        self,
+        message: str,
+        source: str,
+        *,
+        controls: Sequence[Control] = (),
+        grows: bool = False,  # noqa: ARG002
+        file: File | None = None,
+    ) -> None:
         path = "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
         if self._alive:
             try:
-                await self._rest.message("PATCH", path, _body(source), message_id=message, **self._webhook)
+                await self._rest.change(path, form(source, controls), file, message_id=message, **self._webhook)
             except Rejected as exc:
                 # Unknown here is also what the bot has written in the channel by itself.
                 if exc.code not in _ENDED:
-                    raise translated(exc) from exc
+                    raise translated(exc, with_file=file is not None) from exc
             else:
                 return
         if self._private:
             raise MessageGone
-        await self._room.edit(message, source, controls=controls)
+        await self._room.edit(message, source, controls=controls, file=file)
 
     async def tell(self, source: str) -> None:
         """To the person alone. It can be said only while the interaction's token is good."""
@@ -114,33 +131,31 @@ class InteractionChannel:
     def _alive(self) -> bool:
         return time.time() < self._until - _MARGIN
 
-    async def _change_original(self, source: str) -> str | None:
+    async def _change_original(self, source: str, controls: Sequence[Control]) -> str | None:
         """Put the text where "is thinking…" stands. None: that is not possible (any more)."""
         path = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
         if self._alive:
             try:
-                return str((await self._rest.message("PATCH", path, _body(source), **self._webhook))["id"])
+                changed = await self._rest.message("PATCH", path, form(source, controls), **self._webhook)
             except Rejected as exc:
                 if exc.code not in _ENDED:
                     raise translated(exc) from exc
+            else:
+                return str(changed["id"])
         if self._private:
             raise _over()
         return None
 
-    async def _follow_up(self, source: str) -> str:
+    async def _follow_up(self, source: str, controls: Sequence[Control] = ()) -> str:
         if not self._alive:
             raise _over()
-        body = {**_body(source), "flags": EPHEMERAL if self._private else 0}
+        body = {**form(source, controls), "flags": EPHEMERAL if self._private else 0}
         path = "/webhooks/{webhook_id}/{webhook_token}"
         try:
             sent = await self._rest.call("POST", path, body, query={"wait": "true"}, **self._webhook)
         except Rejected as exc:
             raise translated(exc) from exc
         return str(sent["id"])
-
-
-def _body(source: str) -> dict[str, Any]:
-    return {"content": render(source), "allowed_mentions": NOBODY}
 
 
 def _over() -> Refused:

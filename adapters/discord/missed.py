@@ -14,10 +14,10 @@ from itertools import islice
 import discord  # noqa: TID251
 
 from adapters.delivery import Limited, Unavailable
-from adapters.discord.gap import Gap
 from adapters.discord.intake import Intake, WherePlaced
 from adapters.discord.rest import Rejected, Rest
 from adapters.discord.waiting import Waits
+from adapters.gap import Gap
 from core.errors import Refused
 
 log = logging.getLogger(__name__)

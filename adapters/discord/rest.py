@@ -6,6 +6,7 @@ that is old text, so such an answer ends the call here, and the caller decides.
 """
 
 import asyncio
+import json
 from collections.abc import Coroutine, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import aiohttp
 import discord  # noqa: TID251
 
-from adapters.delivery import Limited, Unavailable
+from adapters.delivery import File, Limited, Unavailable
 from adapters.discord.settings import RESET_TOKEN, DiscordSettings
 from core.errors import Refused
 
@@ -96,6 +97,26 @@ class Rest:
     ) -> dict[str, Json]:
         """`call`, where the answer is one object."""
         return _object(await self.call(method, path, body, None, **parameters))
+
+    async def change(
+        self, path: str, body: dict[str, Json], file: File | None, **parameters: str
+    ) -> dict[str, Json]:
+        """Change a message, which has `file` then and no other. Raises what `call` raises."""
+        if file is None:
+            return await self.message("PATCH", path, {**body, "attachments": []}, **parameters)
+        assert self._http is not None, "open() comes first"
+        told = {**body, "attachments": [{"id": "0", "filename": file.name}]}
+        parts: list[dict[str, Json]] = [
+            {"name": "payload_json", "value": json.dumps(told)},
+            {
+                "name": "files[0]",
+                "value": file.text.encode(),
+                "filename": file.name,
+                "content_type": "text/markdown; charset=utf-8",
+            },
+        ]
+        route = discord.http.Route("PATCH", path, **parameters)
+        return _object(await _translated(self._http.request(route, form=parts)))
 
 
 def _object(answer: Json) -> dict[str, Json]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 import discord  # noqa: TID251
 import msgspec
 
+from adapters.discord.shards import Shard
 from core.errors import StoreUnavailable
 from core.turns import Inbox
 
@@ -24,8 +25,42 @@ _DIRECTS = 2000
 
 
 class _Record(msgspec.Struct, frozen=True):
+    """`newest` is what all shards have seen, and `shards` what each has, where there are several."""
+
     newest: int
     directs: list[str]
+    shards: dict[str, int] = {}
+
+
+class Sight:
+    """What one shard of the bot has seen."""
+
+    def __init__(self, seen: "Seen", newest: int, first: int) -> None:
+        self._seen = seen
+        self._newest = newest
+        self._first = first
+        self._floor: int | None = None
+
+    @property
+    def up_to(self) -> int:
+        """The id up to which nothing is missing."""
+        return self._newest if self._floor is None else self._floor
+
+    def note(self, channel: str, message: int, *, direct: bool) -> None:
+        """A message was seen."""
+        self._newest = max(self._newest, message)
+        self._seen.note(channel if direct else None)
+
+    def begin_gap(self) -> int:
+        """Messages after the returned id may be missing. Until `end_gap`, the store keeps that id."""
+        if self._floor is None:
+            newest = discord.utils.snowflake_time(self._newest) - _OVERLAP
+            self._floor = max(self._first, discord.utils.time_snowflake(newest))
+        return self._floor
+
+    def end_gap(self) -> None:
+        self._floor = None
+        self._seen.note(None)
 
 
 class Seen:
@@ -38,9 +73,10 @@ class Seen:
         self._kept: frozenset[str] = frozenset()  # the channels in what was written last
         self._saving = asyncio.Lock()
         self._directs: dict[str, None] = {}
-        self._floor: int | None = None
         self._changed = asyncio.Event()
-        self._newest = self._first = discord.utils.time_snowflake(discord.utils.utcnow())
+        self._first = discord.utils.time_snowflake(discord.utils.utcnow())
+        self._record = _Record(self._first, [])
+        self._sights: dict[Shard, Sight] = {}
 
     @property
     def directs(self) -> list[str]:
@@ -62,30 +98,25 @@ class Seen:
         except msgspec.DecodeError:
             log.warning("what was seen before cannot be read; it begins anew")
             return
-        self._newest, self._first = record.newest, 0
+        self._record, self._first = record, 0
         self._directs = dict.fromkeys(record.directs)
         self._kept = frozenset(record.directs)
 
-    def note(self, channel: str, message: int, *, direct: bool) -> None:
-        """A message was seen."""
+    def by(self, shard: Shard) -> Sight:
+        """What that shard has seen. Where there was another number of them before: what all have."""
+        if shard not in self._sights:
+            newest = self._record.shards.get(str(shard), self._record.newest)
+            self._sights[shard] = Sight(self, newest, self._first)
+        return self._sights[shard]
+
+    def note(self, direct: str | None) -> None:
+        """Something has changed: a message was seen, perhaps in the channel `direct`."""
         self._changed.set()
-        self._newest = max(self._newest, message)
-        if direct:
-            self._directs.pop(channel, None)
-            self._directs[channel] = None
+        if direct is not None:
+            self._directs.pop(direct, None)
+            self._directs[direct] = None
             while len(self._directs) > _DIRECTS:
                 del self._directs[next(iter(self._directs))]
-
-    def begin_gap(self) -> int:
-        """Messages after the returned id may be missing. Until `end_gap`, the store keeps that id."""
-        if self._floor is None:
-            newest = discord.utils.snowflake_time(self._newest) - _OVERLAP
-            self._floor = max(self._first, discord.utils.time_snowflake(newest))
-        return self._floor
-
-    def end_gap(self) -> None:
-        self._floor = None
-        self._changed.set()
 
     async def keep(self) -> None:
         """Write what changes into the store, for ever. A crash then costs a longer reading, never a message."""
@@ -107,8 +138,9 @@ class Seen:
     async def save(self) -> None:
         """Raises `StoreUnavailable`."""
         async with self._saving:
-            newest, directs = self._newest if self._floor is None else self._floor, list(self._directs)
-            record = msgspec.json.encode(_Record(newest, directs))
+            shards = {str(shard): sight.up_to for shard, sight in self._sights.items()}
+            newest, directs = min(shards.values(), default=self._record.newest), list(self._directs)
+            record = msgspec.json.encode(_Record(newest, directs, shards if len(shards) > 1 else {}))
             if record != self._written:
                 await self._inbox.set(self._key, record, expires=_KEPT)
                 self._written, self._kept = record, frozenset(directs)

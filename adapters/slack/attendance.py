@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from adapters.gap import Gap
 from adapters.slack.events import Message
 from core.errors import StoreUnavailable
 from core.turns import Inbox
@@ -51,15 +52,16 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 class Attendance:
-    """That of the bot `bot`. `clock` says the seconds since the epoch.
+    """That of the bot `bot`. `clock` says the seconds since the epoch; `gap` is opened with each long absence.
 
     What was said before the bot listened for the first time is not missing.
     """
 
-    def __init__(self, inbox: Inbox, bot: str, clock: Callable[[], float]) -> None:
+    def __init__(self, inbox: Inbox, bot: str, clock: Callable[[], float], gap: Gap) -> None:
         self._inbox = inbox
         self._key = f"slack/{bot}/attendance"
         self._clock = clock
+        self._gap = gap
         self._connections = 0
         self._loaded = False
         self._there: float | None = None
@@ -81,6 +83,8 @@ class Attendance:
 
     def arrive(self) -> None:
         """Events come now, over one connection more."""
+        if not self._loaded or self._was_away(self._clock()):
+            self._gap.open()
         self._connections += 1
         self._changed.set()
 
@@ -116,6 +120,7 @@ class Attendance:
         if not self._returned.is_set():
             self._missing_since = None
             self._changed.set()
+            self._gap.narrow(())
 
     async def keep(self) -> None:
         """Read what the store has, and write what changes into it, for ever. A crash then costs a longer reading,
@@ -136,6 +141,9 @@ class Attendance:
             with suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(_LAST_WRITE):
                     await self._write()
+
+    def _was_away(self, now: float) -> bool:
+        return self._there is not None and now - self._there > AWAY
 
     async def _load(self) -> None:
         if (written := await self._inbox.get(self._key)) is not None:
@@ -159,15 +167,18 @@ class Attendance:
         before = there if self._there is None else self._there
         # A machine that slept has been away too, with its connections open. So has who could not write: what came
         # could not be taken either.
-        returned = there - before > AWAY
+        returned = self._was_away(there)
         since = before - _OVERLAP if returned and self._missing_since is None else self._missing_since
         record = _Record(there if since is None else since, list(self._directs), list(self._threads.values()))
         await self._inbox.set(self._key, msgspec.json.encode(record), expires=_KEPT)
         self._there = there
         if returned:
+            self._gap.open()
             log.info("not there for %.0f s: what was said meanwhile is read", there - before)
             self._missing_since = since
             self._returned.set()
+        elif self._missing_since is None and not self._was_away(self._clock()):
+            self._gap.narrow(())
 
 
 def _put_last(known: dict[_K, _V], key: _K, value: _V, most: int) -> None:

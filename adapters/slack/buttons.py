@@ -24,7 +24,7 @@ def content(source: str, controls: Sequence[Control]) -> dict[str, Any]:
         return {"markdown_text": markdown}
     return {
         "text": unformatted(source)[:_NOTIFICATION],
-        "blocks": [{"type": "markdown", "text": markdown}, *_blocks(controls)],
+        "blocks": [{"type": "markdown", "text": markdown}, *blocks(controls)],
     }
 
 
@@ -33,11 +33,12 @@ def pressed(name: str, value: str) -> Action | None:
     return ACTIONS.get(value) if name.startswith(PREFIX) else None
 
 
-def _blocks(controls: Sequence[Control]) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = []
+def blocks(controls: Sequence[Control]) -> list[dict[str, Any]]:
+    """What can be pressed."""
+    found: list[dict[str, Any]] = []
     buttons = [control for control in controls if control.action not in _VOTES]
     if buttons:
-        blocks.append({"type": "actions", "elements": [_button(*each) for each in enumerate(buttons)]})
+        found.append({"type": "actions", "elements": [_button(*each) for each in enumerate(buttons)]})
     votes = {control.action: control for control in controls if control.action in _VOTES}
     if "up" in votes and "down" in votes:
         feedback = {
@@ -46,8 +47,8 @@ def _blocks(controls: Sequence[Control]) -> list[dict[str, Any]]:
             "positive_button": {"text": _plain(votes["up"].label), "value": "up"},
             "negative_button": {"text": _plain(votes["down"].label), "value": "down"},
         }
-        blocks.append({"type": "context_actions", "elements": [feedback]})
-    return blocks
+        found.append({"type": "context_actions", "elements": [feedback]})
+    return found
 
 
 def _button(number: int, control: Control) -> dict[str, Any]:

@@ -36,7 +36,8 @@ def open_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_CALL_SECONDS))
 
 
-def web_client(session: aiohttp.ClientSession, *, token: str, api_base: str) -> AsyncWebClient:
+def web_client(session: aiohttp.ClientSession, *, token: str | None, api_base: str) -> AsyncWebClient:
+    """Without a token of a bot for what the app itself asks."""
     return AsyncWebClient(token=token, base_url=api_base, session=session, retry_handlers=[], logger=SDK_LOG)
 
 

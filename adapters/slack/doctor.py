@@ -1,27 +1,55 @@
 """What `trialogue doctor` looks at on Slack. Changes nothing, and takes no event from a bot that runs."""
 
+import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
 from adapters import Finding
 from adapters.slack import refusals
 from adapters.slack.client import FAILURES, open_session, translated, web_client
-from adapters.slack.manifest import EVENTS_PATH, SCOPES
+from adapters.slack.installations import Installations
+from adapters.slack.manifest import EVENTS_PATH, INSTALL_PATH, SCOPES
 from adapters.slack.settings import SlackSettings
+from adapters.slack.vault import Vault
 from core.errors import Refused
 
 # Slack names the scopes of a token with each answer.
 _SCOPES_HEADER = "x-oauth-scopes"
+# Of the workspaces that have installed the app, so many are asked whether they still have it.
+_ASKED = 20
 
 
-async def check(settings: SlackSettings) -> list[Finding]:
-    """The tokens, the scopes, and how events come. Needs a connection to the platform; raises nothing."""
+async def check(settings: SlackSettings, vault: Vault | None = None) -> list[Finding]:
+    """The tokens, the scopes, and how events come; where workspaces install the app by themselves, those too, by
+    what `vault` has. Needs a connection to the platform; raises `StoreUnavailable`."""
     async with open_session() as session:
         client = web_client(session, token=settings.bot_token, api_base=settings.api_base)
-        return [*await _bot(client, settings), *await _events(client, settings)]
+        found: list[Finding] = []
+        if settings.bot_token or not settings.is_distributed:
+            found += await _bot(client, settings)
+        if settings.is_distributed and vault is not None:
+            found += await _installed(session, settings, Installations(vault, settings.client_id))
+        return [*found, *await _events(client, settings)]
+
+
+async def _installed(
+    session: aiohttp.ClientSession, settings: SlackSettings, installations: Installations
+) -> list[Finding]:
+    if not settings.client_secret:
+        return [_refused(refusals.no_client_secret())]
+    teams = await installations.teams()
+    if not teams:
+        what = "no workspace has installed the app by itself yet"
+        return [Finding(True, what, f"That is done at {INSTALL_PATH} under the bot's public address.")]
+    found = [Finding(True, f"{len(teams)} workspace{'s have' if len(teams) > 1 else ' has'} installed the app")]
+    for team in teams[:_ASKED]:
+        if (installed := await installations.of(team)) is not None:
+            client = web_client(session, token=installed.token, api_base=settings.api_base)
+            found += await _bot(client, settings)
+    return found
 
 
 async def _bot(client: AsyncWebClient, settings: SlackSettings) -> list[Finding]:
-    if not settings.bot_token:
+    if not client.token:
         return [_refused(refusals.no_bot_token())]
     try:
         answer = await client.auth_test()

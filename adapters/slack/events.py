@@ -16,36 +16,38 @@ import msgspec
 
 from adapters.slack.buttons import pressed
 from adapters.slack.readable import mentioned, readable, without
-from core.commands import NAMED
+from core.commands import find
 from core.languages import msgid
 from core.turns import Attachment, Conversation, Event, Kind, Quote, Room, Speaker, kind_of
 
-COMMANDS_HELP = msgid("""\
-- `!help` shows this
-- `!reset` makes me forget this conversation
-- `!persona` followed by a text tells me who to be in this channel; alone it brings back my usual self
-- `!stop` ends the answer that I am writing
+BANG = "!"
+"""What is written before a command's name: a slash command cannot be written in a thread."""
 
-In a channel mention me with it. `/trialogue` does the same, but Slack has no slash commands in threads.""")
-"""How commands are written here. A `help` event carries it as its text: that is where the answer has it from."""
-
+LACKS = msgid("While an answer of mine grows in a thread no button of mine can stand under it: `!stop` ends it.")
+"""What the help says besides the commands."""
 
 _OURS = {"message", "app_mention"}
 _SUBTYPES = {"", "file_share", "thread_broadcast"}
-_BANG = re.compile(r"!(\w+)(?:\s+(.*))?", re.DOTALL)
+_COMMAND = re.compile(BANG + r"(\w+)(?:\s+(.*))?", re.DOTALL)
 _KINDS = {"image": "image", "audio": "audio", "video": "video"}
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The bot's account: the workspace, and the user that mentions name."""
+    """The bot's account: the workspace, the user that mentions name, and the bot's own id where it is known."""
 
     team: str
     user: str
+    bot: str = ""
 
     @property
     def id(self) -> str:
         return f"{self.team}-{self.user}"
+
+
+def team_of(room: Room) -> str:
+    """The workspace of one of our rooms."""
+    return room.bot.partition("-")[0]
 
 
 class File(msgspec.Struct, frozen=True):
@@ -63,14 +65,14 @@ class File(msgspec.Struct, frozen=True):
             return "voice"
         return _KINDS.get((self.mimetype or "").partition("/")[0], "file")
 
-    @property
-    def attachment(self) -> Attachment:
+    def attachment(self, team: str) -> Attachment:
+        """Of a file in that workspace."""
         return Attachment(
             kind=self.kind,
             name=self.name or "",
             size=self.size or 0,
             type=(self.mimetype or "").lower(),
-            address={"url": self.url_private_download or ""},
+            address={"url": self.url_private_download or "", "team": team},
         )
 
 
@@ -92,7 +94,7 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def direct(self) -> bool:
-        return self.channel_type == "im" or self.channel.startswith("D")
+        return self.channel_type == "im" or _is_direct(self.channel)
 
     @property
     def thread(self) -> str:
@@ -153,10 +155,11 @@ def to_event(
     taking_part: bool = False,
     before: Sequence[Mapping[str, Any]] = (),
     locale: str = "",
+    manages: bool = False,
 ) -> Event | None:
     """The event in `payload`, the inner event. `names` leads from user ids to names; `taking_part`: the bot is
     part of the thread that the message stands in; `before` is what was said in it, where it is not; `locale` is
-    that of whoever wrote it.
+    that of whoever wrote it, and `manages` whether they manage the workspace.
 
     Raises `msgspec.ValidationError` and `ValueError` for an event that is not as Slack describes it.
     """
@@ -181,13 +184,16 @@ def to_event(
         at=float(message.ts),
         server=me.team,
         shared=not message.direct,
-        quotes=tuple(_quoted(before, me, names)) if kind == "message" else (),
-        attachments=tuple(file.attachment for file in message.files or ()),
+        called=addressed(message, me),
+        manages=message.direct or manages,
+        quotes=tuple(quoted(before, me, names)) if kind == "message" else (),
+        attachments=tuple(file.attachment(me.team) for file in message.files or ()),
         locale=locale,
     )
 
 
-def _quoted(messages: Sequence[Mapping[str, Any]], me: Account, names: Mapping[str, str]) -> Iterator[Quote]:
+def quoted(messages: Sequence[Mapping[str, Any]], me: Account, names: Mapping[str, str]) -> Iterator[Quote]:
+    """What messages say, for another one that refers to them."""
     for message in messages:
         user, text = str(message.get("user") or ""), str(message.get("text") or "")
         name = names.get(user, "") or str(message.get("username") or "")
@@ -235,10 +241,15 @@ def to_delete(payload: Mapping[str, Any], me: Account) -> Event | None:
         kind="delete",
         room=room,
         conversation=Conversation.of(room, message.channel, message.thread),
-        speaker=Speaker(""),
+        speaker=Speaker(message.user or ""),
         target=message.ts,
         server=me.team,
+        shared=not message.direct,
     )
+
+
+def _is_direct(channel: str) -> bool:
+    return channel.startswith("D")
 
 
 def _placed(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,11 +302,12 @@ def to_press(payload: Mapping[str, Any], me: Account) -> Event | None:
         target=press.message.ts,
         at=float(element.action_ts),
         server=me.team,
+        shared=not _is_direct(channel),
     )
 
 
 def _command(text: str) -> tuple[Kind, str]:
-    """A slash command cannot be written in a thread, so that each has a form with a "!" as well."""
-    if (match := _BANG.fullmatch(text)) and (kind := NAMED.get(match[1].lower())):
-        return kind, COMMANDS_HELP if kind == "help" else (match[2] or "").strip()
+    if (match := _COMMAND.fullmatch(text)) and (command := find(match[1])):
+        kind, said = command.asked((match[2] or "").strip())
+        return kind, f"{BANG}\n{LACKS}" if kind == "help" else said
     return "message", text

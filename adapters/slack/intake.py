@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
+from adapters.gap import Gap
 from adapters.slack.attendance import Attendance
 from adapters.slack.client import FAILURES, error_of
 from adapters.slack.events import (
@@ -42,9 +43,17 @@ log = logging.getLogger(__name__)
 TAKEN_WITHIN = 2.5
 """Seconds that an event or a command may take to be ours, so that Slack hears of it within three."""
 
+WAITS_FOR_MISSED = 1.5
+"""Of these, the seconds that it may wait for what was missed before it."""
+
 _SAID_WITHIN = 1.0
 _RECENT = 24 * 3600.0
 _HISTORY, _HISTORY_WITHIN = 20, 1.0  # messages of a thread that the bot is called into, and seconds to read them
+
+
+def place_of(channel: str, thread: str | None) -> str:
+    """The name of a channel, or of a thread in it, by which what was missed is told apart."""
+    return f"{channel}/{thread}" if thread else channel
 
 
 class NotTaken(Exception):
@@ -52,19 +61,24 @@ class NotTaken(Exception):
 
 
 class Intake:
-    """Takes the events of one bot, `me`. Those of one channel are taken in the order in which they come."""
+    """Takes the events of one bot, `me`. Those of one channel are taken in the order in which they come, after
+    those that `gap` says were missed there."""
 
-    def __init__(self, inbox: Inbox, client: AsyncWebClient, me: Account, attendance: Attendance) -> None:
+    def __init__(
+        self, inbox: Inbox, client: AsyncWebClient, me: Account, attendance: Attendance, gap: Gap
+    ) -> None:
         self.inbox = inbox
         self.me = me
         self._client = client
         self._attendance = attendance
+        self._gap = gap
         self.names = Names(client)
-        self._threads = Threads(inbox, me.id)
+        self.threads = Threads(inbox, me.id)
         self._lanes = Lanes()
 
-    async def take(self, payload: Mapping[str, Any]) -> None:
-        """Accept what is for us in the inner event `payload`; when this returns, it is durable.
+    async def take(self, payload: Mapping[str, Any], *, missed: bool = False) -> None:
+        """Accept what is for us in the inner event `payload`, which was just heard, or else `missed`; when this
+        returns, it is durable.
 
         Raises `NotTaken` when the store does not take it in time.
         """
@@ -80,18 +94,17 @@ class Intake:
         if message is None or message.user == self.me.user:
             return
         try:
-            async with (
-                asyncio.timeout(TAKEN_WITHIN),
-                asyncio.TaskGroup() as group,
-                self._lanes.enter(message.channel),
-            ):
-                event = await patiently(lambda: self._event(message, payload if now is None else now))
-                if event is not None and now is not None:
-                    event = to_edit(payload, event) if event.kind == "message" and event.text else None
-                if event is not None:
-                    # Begun in the order of arrival, which the inbox keeps. The next event need not wait for the
-                    # disk as well: what comes together is written together.
-                    group.create_task(patiently(lambda: self._accept(event)), name="accept")
+            async with asyncio.timeout(TAKEN_WITHIN):
+                if not missed:
+                    await self._gap.passed(place_of(message.channel, message.thread_ts))
+                async with asyncio.TaskGroup() as group, self._lanes.enter(message.channel):
+                    event = await patiently(lambda: self._event(message, payload if now is None else now))
+                    if event is not None and now is not None:
+                        event = to_edit(payload, event) if event.kind == "message" and event.text else None
+                    if event is not None:
+                        # Begun in the order of arrival, which the inbox keeps. The next event need not wait for
+                        # the disk as well: what comes together is written together.
+                        group.create_task(patiently(lambda: self._accept(event)), name="accept")
         except TimeoutError:
             log.warning("not taken in time, to be brought again: %s/%s", message.channel, message.ts)
             raise NotTaken from None
@@ -118,30 +131,45 @@ class Intake:
     async def _event(self, message: Message, payload: Mapping[str, Any]) -> Event | None:
         taking_part, before = False, []
         if not message.direct:
-            taking_part = bool(message.thread_ts) and await self._threads.joined(message.channel, message.thread)
+            taking_part = bool(message.thread_ts) and await self.threads.joined(message.channel, message.thread)
             if not (taking_part or addressed(message, self.me)):
                 return None
             if message.thread_ts and not taking_part:
                 before = await self._said_before(message)
-            await self._threads.join(message.channel, message.thread)
+            await self.threads.join(message.channel, message.thread)
         self._attendance.note(message)
         people = mentioned(message.text or "") - {self.me.user} | {str(one.get("user") or "") for one in before}
         names = await self.names.of([message.user or "", *sorted(filter(None, people))])
-        locale = self.names.locale(message.user or "")
-        return to_event(payload, self.me, names, taking_part=taking_part, before=before, locale=locale)
+        return to_event(
+            payload,
+            self.me,
+            names,
+            taking_part=taking_part,
+            before=before,
+            locale=self.names.locale(message.user or ""),
+            manages=self.names.manages(message.user or ""),
+        )
 
     async def _said_before(self, message: Message) -> Messages:
-        """What was said last, within a day, in a thread that the bot is called into, oldest first. Nothing where
-        it cannot be read in time."""
+        """What was said last, within a day, in a thread that the bot is called into, oldest first, and before that
+        how it began. Nothing of what cannot be read in time."""
         oldest = f"{float(message.ts) - _RECENT:.6f}"
+        found: Messages = []
+        cursor: str | None = None
         try:
             async with asyncio.timeout(_HISTORY_WITHIN):
-                found, _ = await read_page(self._client, message.channel, message.thread_ts, oldest=oldest)
+                while True:
+                    page, cursor = await read_page(
+                        self._client, message.channel, message.thread, oldest=oldest, cursor=cursor
+                    )
+                    found += page
+                    if cursor is None:
+                        break
         except (TimeoutError, *FAILURES) as exc:
             log.info("what was said before in a thread is not read: %s", error_of(exc) or type(exc).__name__)
-            return []
-        earlier = [one for one in found if str(one.get("ts", "")) < message.ts]
-        return earlier[-_HISTORY:]
+        root = [one for one in found if one.get("ts") == message.thread][:1]
+        earlier = [one for one in found if message.thread < str(one.get("ts", "")) < message.ts]
+        return [*root, *earlier[len(root) - _HISTORY :]]
 
     async def _accept(self, event: Event) -> None:
         try:

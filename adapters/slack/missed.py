@@ -1,13 +1,13 @@
 """Reading what was said while the bot was away too long for Slack to bring it again.
 
 Read are the direct messages and the threads that the bot takes part in, and the channels of those threads, for
-mentions. What is found goes the way of every event, and what was accepted already is known there. Live events do
-not wait for it.
+mentions. What is found goes the way of every event, and what was accepted already is known there. Where somebody
+speaks meanwhile is read first: Slack gives an event three seconds only, so that it cannot wait for all of it.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
 from adapters.delivery import Limited, MessageGone, Rate, Unavailable
+from adapters.gap import Gap
 from adapters.slack.attendance import Attendance, Thread
 from adapters.slack.client import FAILURES, translated
 from adapters.slack.history import Messages, read_page
-from adapters.slack.intake import Intake, NotTaken
+from adapters.slack.intake import Intake, NotTaken, place_of
 from adapters.slack.tier import Tier
 from adapters.slack.waiting import Waits
 from core.errors import Refused
@@ -40,24 +41,26 @@ class _Place:
     since: float
 
     def __str__(self) -> str:
-        return f"{self.channel}/{self.thread}" if self.thread else self.channel
+        return place_of(self.channel, self.thread)
 
 
 class Missed:
-    """Hands what was missed to `intake`. `attendance` says when there is something, and where; `clock` says the
-    seconds since the epoch."""
+    """Hands what was missed to `intake`. `attendance` says when there is something, and where, and `gap` is told
+    how far that is read; `clock` says the seconds since the epoch."""
 
     def __init__(
         self,
         client: AsyncWebClient,
         intake: Intake,
         attendance: Attendance,
+        gap: Gap,
         waits: Waits,
         clock: Callable[[], float],
     ) -> None:
         self._client = client
         self._intake = intake
         self._attendance = attendance
+        self._gap = gap
         self._waits = waits
         self._clock = clock
         self._history = Tier(_RATE)
@@ -69,31 +72,42 @@ class Missed:
         while True:
             since = await self._attendance.missed()
             floor = max(since, self._clock() - _OLDEST)
-            await self._read_all(self._roots(floor))
-            # Only now, for what was missed may have begun threads.
-            await self._read_all(self._threads(floor))
+            known = {**self._roots(floor), **self._threads(floor)}
+            self._gap.narrow(known)
+            await self._read_all(known.values())
+            # What was missed may have begun threads.
+            begun = self._threads(floor)
+            await self._read_all(place for name, place in begun.items() if name not in known)
             self._attendance.caught_up()
 
-    def _roots(self, floor: float) -> Iterable[_Place]:
+    def _roots(self, floor: float) -> Mapping[str, _Place]:
         channels = (thread.channel for thread in self._attendance.threads)
-        return [_Place(channel, None, floor) for channel in dict.fromkeys([*self._attendance.directs, *channels])]
+        return _named(_Place(channel, None, floor) for channel in [*self._attendance.directs, *channels])
 
-    def _threads(self, floor: float) -> Iterable[_Place]:
-        return [
+    def _threads(self, floor: float) -> Mapping[str, _Place]:
+        return _named(
             # `since` itself was for the bot, and perhaps never accepted.
             _Place(thread.channel, thread.ts, max(floor, float(thread.since) - 1e-6))
             for thread in self._attendance.threads
-        ]
+        )
 
     async def _read_all(self, places: Iterable[_Place]) -> None:
         """Those that cannot be read yet are tried again, until it is too late for them."""
         left, until = list(places), self._clock() + _OLDEST
         self._waits.reset()
-        while left := [place for place in left if not await self._done(place)]:
+        while left := [place for place in self._by_need(left) if not await self._done(place)]:
             if self._clock() > until:
                 log.warning("%d rooms were not read, the first is %s", len(left), left[0])
                 return
             await self._waits.next()
+
+    def _by_need(self, places: Iterable[_Place]) -> Iterator[_Place]:
+        """Always next the one for which somebody waits by then."""
+        left = list(places)
+        while left:
+            place = next((one for one in left if self._gap.is_waited_for(str(one))), left[0])
+            left.remove(place)
+            yield place
 
     async def _done(self, place: _Place) -> bool:
         """Read `place`. False: to be tried again."""
@@ -104,6 +118,7 @@ class Missed:
         except (Limited, NotTaken, Unavailable) as exc:
             log.warning("%s is not read yet: %s", place, type(exc).__name__)
             return False
+        self._gap.was_read(str(place))
         return True
 
     async def _take(self, place: _Place, messages: Messages) -> None:
@@ -114,7 +129,7 @@ class Missed:
             # A message with a thread under it stands in the channel, and all others of the thread in the thread,
             # also those that are shown in both.
             if (under in (None, message["ts"])) == (place.thread is None):
-                await self._intake.take(_as_event(message, place))
+                await self._intake.take(_as_event(message, place), missed=True)
 
     async def _messages(self, place: _Place) -> Messages:
         """Those newer than `place.since`, oldest first."""
@@ -154,6 +169,10 @@ class Missed:
         else:
             self._told.add(why)
             log.warning("what was said in %s while the bot was away is not read: %s", place, refusal)
+
+
+def _named(places: Iterable[_Place]) -> Mapping[str, _Place]:
+    return {str(place): place for place in places}
 
 
 def _as_event(message: dict[str, Any], place: _Place) -> dict[str, Any]:

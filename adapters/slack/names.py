@@ -1,5 +1,5 @@
-"""What people are called in a workspace, and their locales. What cannot be had in time is left out: no message
-waits long."""
+"""What people are called in a workspace, their locales, and who of them administers it. What cannot be had in time
+is left out: no message waits long."""
 
 import asyncio
 import logging
@@ -23,14 +23,15 @@ _WITHIN = 0.8  # seconds; an event must be ours within three
 class _Known(NamedTuple):
     name: str
     locale: str
+    manages: bool
     until: float
 
 
-_NOBODY = _Known("", "", 0.0)
+_NOBODY = _Known("", "", manages=False, until=0.0)
 
 
 class Names:
-    """Users' names and locales, remembered for an hour."""
+    """What is known of users, remembered for an hour."""
 
     def __init__(self, client: AsyncWebClient) -> None:
         self._client = client
@@ -54,14 +55,19 @@ class Names:
         """The user's locale, where `of` has found it: as "en-US"."""
         return self._known.get(user, _NOBODY).locale
 
+    def manages(self, user: str) -> bool:
+        """Whether `of` has found that the user administers the workspace."""
+        return self._known.get(user, _NOBODY).manages
+
     async def _look_up(self, user: str) -> None:
-        name, locale, kept = "", "", _KEPT_IN_VAIN
+        name, locale, manages, kept = "", "", False, _KEPT_IN_VAIN
         try:
             found = (await self._client.users_info(user=user, include_locale=True))["user"]
             name, locale, kept = _name(found), str(found.get("locale") or ""), _KEPT
+            manages = bool(found.get("is_admin") or found.get("is_owner"))
         except FAILURES as exc:
             log.info("no name for %s: %s", user, error_of(exc) or type(exc).__name__)
-        self._known[user] = _Known(name, locale, asyncio.get_running_loop().time() + kept)
+        self._known[user] = _Known(name, locale, manages, asyncio.get_running_loop().time() + kept)
         self._known.move_to_end(user)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

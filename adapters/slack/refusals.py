@@ -14,6 +14,7 @@ _APP_TOKEN = (
     f"At {APPS} choose the app, then Basic Information, App-Level Tokens: make one with connections:write (xapp-)."
 )
 _SIGNING_SECRET = f"At {APPS} choose the app, then Basic Information, App Credentials: copy the Signing Secret."
+_CLIENT_SECRET = f"At {APPS} choose the app, then Basic Information, App Credentials: copy the Client Secret."
 SOCKET_MODE = f"At {APPS} choose the app, then Socket Mode: switch on Enable Socket Mode."
 
 _TOKEN = {
@@ -64,6 +65,18 @@ def scope_fix(scope: str, kind: Literal["bot", "app"] = "bot") -> str:
 
 def no_bot_token() -> Refused:
     return Refused("slack", "slack.bot_token is empty", fix=_BOT_TOKEN)
+
+
+def no_client_secret() -> Refused:
+    return Refused("slack", "slack.client_secret is empty, and slack.client_id is set", fix=_CLIENT_SECRET)
+
+
+def not_installed() -> Refused:
+    return Refused(
+        "slack",
+        "the workspace does not have the app any more",
+        fix="Somebody there may open /slack/install again.",
+    )
 
 
 def no_app_token() -> Refused:

@@ -23,9 +23,9 @@ from slack_sdk.socket_mode.response import SocketModeResponse  # noqa: TID251
 from slack_sdk.web.async_client import AsyncWebClient  # noqa: TID251
 
 from adapters.delivery import Limited
-from adapters.slack.attendance import Attendance
 from adapters.slack.client import FAILURES, error_of, translated
 from adapters.slack.dispatch import UNREADABLE
+from adapters.slack.listeners import Listeners
 from adapters.slack.refusals import SOCKET_MODE
 from adapters.slack.waiting import Waits
 from core.errors import Refused
@@ -44,7 +44,7 @@ _AT_ONCE = 200
 
 
 class SocketMode:
-    """Keeps one connection open, and during a change of it two. `app` handles what comes; `attendance` is told of
+    """Keeps one connection open, and during a change of it two. `app` handles what comes; `listeners` are told of
     each connection over which events can come."""
 
     def __init__(
@@ -53,14 +53,14 @@ class SocketMode:
         session: aiohttp.ClientSession,
         app_token: str,
         app: AsyncApp,
-        attendance: Attendance,
+        listeners: Listeners,
         waits: Waits,
     ) -> None:
         self._client = client
         self._session = session
         self._app_token = app_token
         self._app = app
-        self._attendance = attendance
+        self._listeners = listeners
         self._waits = waits
 
     async def run(self) -> None:
@@ -79,7 +79,7 @@ class SocketMode:
         except FAILURES as exc:
             await self._wait_after(exc)
             return
-        connection = _Connection(socket, self._app, self._attendance)
+        connection = _Connection(socket, self._app, self._listeners)
         group.create_task(connection.run(), name="socket mode")
         began = asyncio.get_running_loop().time()
         await connection.leaving.wait()
@@ -106,11 +106,11 @@ class SocketMode:
 class _Connection:
     """One WebSocket. `leaving` is set when another one is needed."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, app: AsyncApp, attendance: Attendance) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, app: AsyncApp, listeners: Listeners) -> None:
         self.leaving = asyncio.Event()
         self._socket = socket
         self._app = app
-        self._attendance = attendance
+        self._listeners = listeners
         self._greeted = False
         self._free = asyncio.Semaphore(_AT_ONCE)
 
@@ -125,7 +125,7 @@ class _Connection:
             raise failed.exceptions[0] from failed
         finally:
             if self._greeted:
-                self._attendance.leave()
+                self._listeners.leave()
             self.leaving.set()
             await self._socket.close()
 
@@ -143,7 +143,7 @@ class _Connection:
             return
         if kind == "hello" and not self._greeted:
             self._greeted = True
-            self._attendance.arrive()
+            self._listeners.arrive()
         elif kind == "disconnect":
             self._on_disconnect(message.get("reason"), patience)
         elif request is not None:

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Self
 
 from starlette.routing import Route
-from telegram import BotCommand, User  # noqa: TID251
+from telegram import User  # noqa: TID251
 from telegram.constants import FloodLimit  # noqa: TID251
 from telegram.error import BadRequest, InvalidToken, TelegramError  # noqa: TID251
 
-from adapters.delivery import Pace, Planner, Rate
+from adapters.delivery import Pace, Planner, Rate, in_file_after
 from adapters.features import Feature
 from adapters.telegram import webhook
 from adapters.telegram.channel import TelegramChannel, translated
@@ -20,13 +20,12 @@ from adapters.telegram.client import Client, Connection
 from adapters.telegram.events import Address
 from adapters.telegram.homes import Homes
 from adapters.telegram.intake import Intake
+from adapters.telegram.menus import menus
 from adapters.telegram.polling import poll
 from adapters.telegram.settings import TelegramSettings
 from adapters.telegram.waiting import Waits
-from core.commands import COMMANDS
+from adapters.wire import Wire
 from core.errors import Refused
-from core.languages import LANGUAGES, SOURCE
-from core.languages import translated as in_language
 from core.turns import Attachment, Event, Fleet, Inbox, Reply
 
 __all__ = ["TelegramAdapter", "TelegramSettings"]
@@ -46,14 +45,14 @@ _TRIES_AT_START = 4
 
 
 class TelegramAdapter:
-    """One bot account. Enter it before `listen` and `deliver`; `bot`, the account's id, is known then.
+    """One bot account, `bot`. Enter it before `listen` and `deliver`.
 
     Entering raises `Refused` for a token that Telegram does not know. `routes` is empty when polling.
     `private_pace` is how often the bot may speak in private chats and altogether.
     """
 
     platform = "telegram"
-    supports = frozenset(Feature) - {Feature.DELETIONS, Feature.EARLIER, Feature.ONCE}
+    supports = frozenset(Feature) - {Feature.DELETIONS, Feature.EARLIER, Feature.ABOUT, Feature.ONCE}
 
     def __init__(
         self,
@@ -67,13 +66,15 @@ class TelegramAdapter:
         self._fleet = fleet
         self._private_pace = private_pace
         self._waits = waits or Waits()
+        self.wire = Wire()
         self._connection = Connection()
         self._client = Client(settings.token, settings.server, self._connection)
         self._homes = Homes()
         self._me: User | None = None
         self._intake: Intake | None = None
         self._planner: Planner | None = None
-        self.bot = ""
+        self.name = settings.adapter
+        self.bot = settings.bot
         self.routes: list[Route] = []
         if settings.mode == "webhook":
             self.routes.append(webhook.route(settings, lambda: self._intake))
@@ -81,12 +82,16 @@ class TelegramAdapter:
     async def __aenter__(self) -> Self:
         await self._connection.initialize()
         try:
-            self.bot = await self._who_we_are()
+            await self._ask_who_we_are()
         except BaseException:
             await self._connection.shutdown()
             raise
         self._planner = Planner(
-            f"telegram/{self.bot}", self._private_pace, self._fleet, in_doubt=self._settings.in_doubt
+            f"telegram/{self.bot}",
+            self._private_pace,
+            self._fleet,
+            in_doubt=self._settings.in_doubt,
+            wire=self.wire,
         )
         return self
 
@@ -97,17 +102,19 @@ class TelegramAdapter:
 
     async def listen(self, inbox: Inbox) -> None:
         me = await self._prepared()
+        self.wire.connected = True
         try:
             async with asyncio.TaskGroup() as group:
-                self._intake = Intake(inbox, self._client, self._homes, me, group)
+                self._intake = Intake(inbox, self._client, self._homes, me, group, self._settings.debounce)
                 if self._settings.mode == "webhook":
-                    await webhook.watch(self._client)
+                    await webhook.watch(self._client, self.wire)
                 else:
-                    await poll(self._client, self._intake, self._waits)
+                    await poll(self._client, self._intake, self._waits, self.wire)
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
         finally:
             self._intake = None
+            self.wire.connected = False
 
     async def deliver(self, event: Event, reply: Reply) -> None:
         assert self._planner is not None, "deliver needs an entered adapter"
@@ -120,9 +127,17 @@ class TelegramAdapter:
             # A reply that goes on after a takeover has quoted the message already.
             reply_to=None if reply.parts else address.reply_to,
             query=address.query,
+            draft=1 + int(reply.key(0)[:6], 16),
         )
-        pace = self._private_pace if channel.chat > 0 else GROUP_PACE
-        await self._planner.show(reply, channel, room=str(channel.chat), pace=pace)
+        private = channel.chat > 0
+        await self._planner.show(
+            reply,
+            channel,
+            room=str(channel.chat),
+            pace=self._private_pace if private else GROUP_PACE,
+            preview=channel.preview if private and self._settings.drafts else None,
+            in_file=in_file_after(self._settings.file_after, event.locale),
+        )
         await channel.finish()
 
     @asynccontextmanager
@@ -130,7 +145,8 @@ class TelegramAdapter:
         async with self._client.download(str(attachment.address.get("file", ""))) as chunks:
             yield chunks
 
-    async def _who_we_are(self) -> str:
+    async def _ask_who_we_are(self) -> None:
+        """Delivering needs no more than the id: an answer may come later."""
         for _ in range(_TRIES_AT_START):
             try:
                 self._me = await self._client.get_me()
@@ -141,9 +157,7 @@ class TelegramAdapter:
                 await self._waits.next()
             else:
                 self._waits.reset()
-                return str(self._me.id)
-        # Delivering needs no more than the id, and a token begins with it.
-        return self._settings.token.partition(":")[0]
+                return
 
     async def _prepared(self) -> User:
         """Make Telegram give us updates in the way of `mode`; until it has done so."""
@@ -178,12 +192,9 @@ class TelegramAdapter:
 
     async def _name_commands(self) -> None:
         try:
-            for language in LANGUAGES:
-                named = tuple(BotCommand(each.name, in_language(each.about, language)) for each in COMMANDS)
-                # Who has none of the other languages sees what is set for no language.
-                code = None if language == SOURCE else language
-                if await self._client.get_my_commands(language_code=code) != named:
-                    await self._client.set_my_commands(named, language_code=code)
+            for scope, language, named in menus():
+                if await self._client.get_my_commands(scope, language) != named:
+                    await self._client.set_my_commands(named, scope, language)
         except TelegramError as exc:
             # They only help with typing; each works without.
             log.warning("the list of commands was not set: %s", exc.message)

@@ -12,14 +12,15 @@ from contextlib import AbstractAsyncContextManager
 from telegram import (  # noqa: TID251
     InlineKeyboardButton,
     InlineKeyboardMarkup,
+    InputMediaDocument,
     LinkPreviewOptions,
     Message,
     ReplyParameters,
 )
-from telegram.constants import ChatAction  # noqa: TID251
+from telegram.constants import ChatAction, MessageLimit  # noqa: TID251
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, TelegramError  # noqa: TID251
 
-from adapters.delivery import Limited, MessageGone, Unavailable, beside
+from adapters.delivery import File, Limited, MessageGone, Unattached, Unavailable, beside
 from adapters.telegram.client import Client, FloodControl, Unreached
 from adapters.telegram.events import message_id
 from adapters.telegram.homes import Homes
@@ -40,6 +41,8 @@ _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 # Telegram's errors have no codes, only words. These are looked for in the lower-cased description.
 _GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 _UNCHANGED = "message is not modified"
+_NO_TEXT = "there is no text in the message to edit"
+_CAPTION = int(MessageLimit.CAPTION_LENGTH)
 _ENTITIES = "entit"
 
 
@@ -47,10 +50,11 @@ class TelegramChannel:
     """The chat `chat`, and in it the topic `topic`, for one reply.
 
     `reply_to` is the number of the message that the first send quotes, if it is still there. `query` is that of
-    the button which was pressed.
+    the button which was pressed. `draft` is a number for what is shown ahead of the first send.
     """
 
     limit = LIMIT
+    streams = False
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class TelegramChannel:
         topic: int | None,
         reply_to: int | None = None,
         query: str | None = None,
+        draft: int = 1,
     ) -> None:
         self._client = client
         self._homes = homes
@@ -68,6 +73,7 @@ class TelegramChannel:
         self._topic = topic
         self._reply_to = reply_to
         self._query = query
+        self._draft = draft
         self._moved: dict[str, str] = {}  # the id of a message in the old chat → of the one sent in its place
 
     @property
@@ -83,6 +89,7 @@ class TelegramChannel:
         *,
         key: str,  # noqa: ARG002 - Telegram has no idempotency keys
         controls: Sequence[Control] = (),
+        grows: bool = False,  # noqa: ARG002
     ) -> str:
         rendered, keyboard = render(source), _keyboard(controls)
         try:
@@ -93,24 +100,56 @@ class TelegramChannel:
         except TelegramError as exc:
             raise translated(exc) from exc
         self._reply_to = None
+        self._draft += 1
         return message_id(message.chat.id, message.message_id)
 
-    async def edit(self, message: str, source: str, *, controls: Sequence[Control] = ()) -> None:
+    async def preview(self, source: str) -> bool:
+        """Show what the next message will read, for half a minute; only private chats have that."""
+        rendered = render(source)
+        try:
+            try:
+                await self._show_draft(rendered)
+            except BadRequest as exc:
+                if not _refuses_entities(exc, rendered):
+                    raise
+                await self._show_draft(Rendered(rendered.text, ()))
+        except TelegramError as exc:
+            meant = translated(exc)
+            if not isinstance(meant, MessageGone | Refused):
+                raise meant from exc
+            log.info("no drafts in a chat: %s", exc.message)
+            return False
+        return True
+
+    async def edit(
+        self,
+        message: str,
+        source: str,
+        *,
+        controls: Sequence[Control] = (),
+        grows: bool = False,  # noqa: ARG002
+        file: File | None = None,
+    ) -> None:
         await self._answer_query()
         rendered, keyboard = render(source), _keyboard(controls)
         standing = self._moved.get(message, message)
         chat, _, number = standing.partition("/")
         if self._homes.now(int(chat)) == int(chat):
             try:
-                await self._edit(int(chat), int(number), rendered, keyboard)
+                if await self._changed(int(chat), int(number), rendered, keyboard, file):
+                    return
             except ChatMigrated as exc:
                 self._homes.met(int(chat), exc.new_chat_id)
             except TelegramError as exc:
                 if _UNCHANGED in exc.message.lower():
                     return
-                raise translated(exc) from exc
-            else:
-                return
+                meant = translated(exc)
+                if file is not None and isinstance(meant, Refused):
+                    log.info("a file is not taken: %s", exc.message)
+                    raise Unattached from exc
+                raise meant from exc
+        if file is not None:
+            raise Unattached  # what was its message stands in another chat
         sent = await self._send_there(rendered, keyboard)
         self._moved[message] = message_id(sent.chat.id, sent.message_id)
 
@@ -170,6 +209,47 @@ class TelegramChannel:
             if not _refuses_entities(exc, rendered):
                 raise
         return await self._send(Rendered(rendered.text, ()), keyboard)
+
+    async def _show_draft(self, rendered: Rendered) -> None:
+        await self._client.send_message_draft(
+            self.chat, self._draft, rendered.text, message_thread_id=self._topic, entities=rendered.entities
+        )
+
+    async def _changed(
+        self,
+        chat: int,
+        number: int,
+        rendered: Rendered,
+        keyboard: InlineKeyboardMarkup | None,
+        file: File | None,
+    ) -> bool:
+        """Whether the message could become this. One that has become a file has no text any more."""
+        if file is not None:
+            document = InputMediaDocument(
+                file.text.encode(),
+                filename=file.name,
+                caption=rendered.text,
+                caption_entities=rendered.entities,
+            )
+            await self._client.edit_message_media(document, chat, number, reply_markup=keyboard)
+            return True
+        try:
+            await self._edit(chat, number, rendered, keyboard)
+        except BadRequest as exc:
+            if _NO_TEXT not in exc.message.lower():
+                raise
+        else:
+            return True
+        if len(rendered.text.encode("utf-16-le")) // 2 > _CAPTION:
+            return False
+        await self._client.edit_message_caption(
+            chat,
+            number,
+            caption=rendered.text,
+            caption_entities=rendered.entities,
+            reply_markup=keyboard,
+        )
+        return True
 
     async def _edit(
         self, chat: int, number: int, rendered: Rendered, keyboard: InlineKeyboardMarkup | None

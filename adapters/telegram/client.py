@@ -97,12 +97,13 @@ class Connection(BaseRequest):
         assert self._session is not None, "used before it was entered"
         answer = read_timeout if isinstance(read_timeout, int | float) else _ANSWER
         timeout = aiohttp.ClientTimeout(total=_CONNECT + answer, connect=_CONNECT, sock_connect=_CONNECT)
+        data = _encoded(request_data) if request_data else None
         try:
             async with self._session.request(
                 method,
                 url,
-                data=msgspec.json.encode(request_data.parameters) if request_data else None,
-                headers=_JSON,
+                data=data,
+                headers=None if isinstance(data, aiohttp.FormData) else _JSON,
                 proxy=_proxy_to(url),
                 timeout=timeout,
                 allow_redirects=False,
@@ -116,6 +117,16 @@ class Connection(BaseRequest):
             raise NetworkError(f"connection lost: {type(exc).__name__}") from exc
         _check(status, payload)
         return status, payload
+
+
+def _encoded(request: RequestData) -> bytes | aiohttp.FormData:
+    """JSON, or a form where there are files."""
+    if not request.contains_files:
+        return msgspec.json.encode(request.parameters)
+    form = aiohttp.FormData(request.json_parameters)
+    for part, (name, content, kind) in request.multipart_data.items():
+        form.add_field(part, content, filename=name, content_type=kind)
+    return form
 
 
 def _proxy_to(url: str) -> str | None:

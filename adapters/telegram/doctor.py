@@ -51,10 +51,10 @@ async def _updates(client: Client, settings: TelegramSettings) -> Finding:
                 "`trialogue run` removes it. If another program uses this token, make a second bot for it.",
             )
         return Finding(True, "updates are polled")
-    if info.url != settings.webhook_url:
+    if info.url != settings.url:
         return Finding(
             False,
-            "Telegram does not push to telegram.webhook_url yet",
+            f"Telegram does not push to {settings.url} yet",
             "`trialogue run telegram` sets the webhook.",
         )
     if info.last_error_date is not None:

@@ -11,31 +11,17 @@ from dataclasses import asdict, dataclass
 
 from telegram import CallbackQuery, Chat, Message, MessageEntity, Update, User  # noqa: TID251
 
-from core.commands import NAMED
-from core.turns import ACTIONS, Attachment, Conversation, Event, Kind, Quote, Room, Speaker, kind_of
+from adapters.telegram.files import attachments, files
+from adapters.telegram.settings import DEBOUNCE, Debounce
+from core.commands import find
+from core.languages import msgid
+from core.turns import ACTIONS, Conversation, Event, Kind, Quote, Room, Speaker, kind_of
 
-_COMMANDS: dict[str, Kind] = {"start": "start", **NAMED}
-
-
-# What a message may carry besides text, by the library's attribute, and what we call it.
-_FILES = {
-    "photo": "image",
-    "sticker": "image",
-    "animation": "video",
-    "video": "video",
-    "video_note": "video",
-    "voice": "voice",
-    "audio": "audio",
-    "document": "file",
-    "contact": "file",
-    "location": "file",
-    "poll": "file",
-    "dice": "file",
-    "game": "file",
-    "story": "file",
-    "paid_media": "file",
-    "checklist": "file",
-}
+LACKS = msgid(
+    "Telegram does not tell me of messages that are deleted, nor of what was said before I was called: `/undo` "
+    "takes your last message back, and `/forget` all of them."
+)
+"""What /help says besides the commands."""
 
 # A forum's General topic has this number in links, but a message cannot be sent to it by its number.
 _GENERAL_TOPIC = 1
@@ -63,11 +49,11 @@ class Address:
         )
 
 
-def to_event(update: Update, me: User, *, place: int | None = None) -> Event | None:
+def to_event(update: Update, me: User, *, place: int | None = None, debounce: Debounce = DEBOUNCE) -> Event | None:
     """The event in `update`, for the bot account `me`.
 
     `place` is the chat whose conversation this is when it is not the message's own chat: the group that a
-    supergroup once was.
+    supergroup once was. `debounce` says what may be a piece of a longer message.
     """
     if update.callback_query is not None:
         return _pressed(update.callback_query, me, place)
@@ -76,33 +62,43 @@ def to_event(update: Update, me: User, *, place: int | None = None) -> Event | N
     message = update.message
     if message is None or (speaker := _speaker(message)) is None:
         return None
-    files = _files(message)
-    if not files and not message.text:
+    kinds = files(message)
+    if not kinds and not message.text:
         return None
     text = _without_us(message, me)
-    command, other, rest = _command(text)
-    kind = _COMMANDS.get(command, "message") if not other else "message"
+    name, other, rest = _command(text)
+    command = None if other else find(name)
+    kind: Kind = "message"
+    said = text
+    if command is not None:
+        kind, said = command.asked(rest)
+    if kind == "help":
+        said = f"/\n{LACKS}"
     group = message.chat.type != Chat.PRIVATE
     if group and (other or (kind == "message" and not (_mentions(message, me) or _replies_to(message, me)))):
         return None
 
     topic = _topic(message)
+    more_within = _more_within(message, debounce) if kind == "message" else 0.0
     # Where many people talk, the answer shows whom it answers.
     address = Address(message.chat.id, topic, message.message_id if group else None)
     room = Room("telegram", str(me.id), asdict(address))
     return Event(
-        id=_event_id(message, me, captioned=bool(message.caption)),
+        id=_event_id(message, me, stands_alone=bool(message.caption or more_within)),
         kind=kind,
         room=room,
         conversation=Conversation.of(room, message.chat.id if place is None else place, topic or ""),
         speaker=speaker,
-        text={"message": text, "persona": rest}.get(kind, ""),
+        text=said,
         message=message_id(message.chat.id, message.message_id),
-        files=files,
+        files=kinds,
         at=message.date.timestamp(),
+        more_within=more_within,
         shared=group,
+        # What somebody is in a group, only Telegram knows; a group speaks by its administrators alone.
+        manages=not group or speaker.id == str(message.chat.id),
         quotes=_quotes(message, me) if kind == "message" else (),
-        attachments=tuple(_attachments(message)),
+        attachments=tuple(attachments(message)),
         locale=_locale(message.from_user),
     )
 
@@ -122,6 +118,7 @@ def _pressed(query: CallbackQuery, me: User, place: int | None) -> Event | None:
         speaker=Speaker(str(query.from_user.id), query.from_user.full_name),
         text=action,
         target=message_id(message.chat.id, message.message_id),
+        shared=message.chat.type != Chat.PRIVATE,
         locale=_locale(query.from_user),
     )
 
@@ -142,6 +139,7 @@ def _edited(message: Message, me: User, place: int | None) -> Event | None:
         text=text,
         target=message_id(message.chat.id, message.message_id),
         at=message.edit_date.timestamp(),
+        shared=message.chat.type != Chat.PRIVATE,
         locale=_locale(message.from_user),
     )
 
@@ -179,32 +177,16 @@ def _locale(user: User | None) -> str:
     return (user.language_code if user is not None else None) or ""
 
 
-def _files(message: Message) -> tuple[str, ...]:
-    kinds = dict.fromkeys(kind for attribute, kind in _FILES.items() if getattr(message, attribute))
-    if message.animation:
-        kinds.pop("file", None)  # an animation comes as a document too
-    return tuple(kinds)
+def _more_within(message: Message, debounce: Debounce) -> float:
+    """For how long more of it may come. In a group only the first piece would be addressed to us."""
+    if message.chat.type != Chat.PRIVATE:
+        return 0.0
+    units = len((message.text or message.caption or "").encode("utf-16-le", "surrogatepass")) // 2
+    return debounce.seconds if message.media_group_id or units >= debounce.units else 0.0
 
 
-def _attachments(message: Message) -> Iterator[Attachment]:
-    """Those that Telegram hands out by getFile."""
-    if message.photo:
-        largest = message.photo[-1]
-        yield _attachment("image", "photo.jpg", largest.file_size, "image/jpeg", largest.file_id)
-    for kind, file in (("voice", message.voice), ("audio", message.audio), ("video", message.video)):
-        if file is not None:
-            name = getattr(file, "file_name", None) or f"{kind} message"
-            yield _attachment(kind, name, file.file_size, file.mime_type, file.file_id)
-    if (document := message.document) is not None and not message.animation:
-        yield _attachment("file", document.file_name, document.file_size, document.mime_type, document.file_id)
-
-
-def _attachment(kind: str, name: str | None, size: int | None, media: str | None, number: str) -> Attachment:
-    return Attachment(kind=kind, name=name or "", size=size or 0, type=media or "", address={"file": number})
-
-
-def _event_id(message: Message, me: User, *, captioned: bool) -> str:
-    if message.media_group_id and not captioned:
+def _event_id(message: Message, me: User, *, stands_alone: bool) -> str:
+    if message.media_group_id and not stands_alone:
         # The pictures of an album come as a message each. Those that say nothing are one event.
         return f"telegram/{me.id}/{message.chat.id}/album/{message.media_group_id}"
     return f"telegram/{me.id}/{message.chat.id}/{message.message_id}"

@@ -7,15 +7,17 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from telegram import Update, User  # noqa: TID251
+from telegram import ChatMember, Update, User  # noqa: TID251
 from telegram.error import TelegramError  # noqa: TID251
 
 from adapters.telegram.client import Client
 from adapters.telegram.events import Address, moved, to_event
 from adapters.telegram.homes import Homes
 from adapters.telegram.queries import answer_query
+from adapters.telegram.settings import Debounce
 from core.errors import Overloaded
 from core.languages import translated
 from core.turns import Conversation, Event, Inbox
@@ -32,16 +34,21 @@ _UNREADABLE = (AttributeError, KeyError, OSError, OverflowError, TypeError, Valu
 _TELL_EVERY = 60.0
 _TELL_AT_ONCE = 16
 
+_ADMINISTER = {ChatMember.OWNER, ChatMember.ADMINISTRATOR}
+
 
 class Intake:
     """Takes updates for one bot, `me`. `group` is the parent of what goes on after `take` has returned."""
 
-    def __init__(self, inbox: Inbox, client: Client, homes: Homes, me: User, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, inbox: Inbox, client: Client, homes: Homes, me: User, group: asyncio.TaskGroup, debounce: Debounce
+    ) -> None:
         self._inbox = inbox
         self._client = client
         self._homes = homes
         self._me = me
         self._group = group
+        self._debounce = debounce
         self._told: OrderedDict[Conversation, float] = OrderedDict()
         self._telling = 0
 
@@ -74,12 +81,24 @@ class Intake:
             if (chat := update.effective_chat) is None:
                 return None
             home = await self._homes.home(self._inbox, str(self._me.id), chat.id)
-            return to_event(update, self._me, place=home)
+            event = to_event(update, self._me, place=home, debounce=self._debounce)
+            if event is not None and event.kind == "setting" and not event.manages:
+                event = replace(event, manages=await self._administers(chat.id, int(event.speaker.id)))
         except _UNREADABLE as exc:
             log.warning(
                 "an update that cannot be read is left out: %s: %s", payload["update_id"], type(exc).__name__
             )
             return None
+        return event
+
+    async def _administers(self, chat: int, person: int) -> bool:
+        """Whether somebody is an administrator of a group. Not, where Telegram does not say it."""
+        try:
+            member = await self._client.get_chat_member(self._homes.now(chat), person)
+        except TelegramError as exc:
+            log.info("nobody says who administers %d: %s", chat, exc.message)
+            return False
+        return member.status in _ADMINISTER
 
     async def _accept(self, events: Sequence[Event]) -> None:
         for event in events:

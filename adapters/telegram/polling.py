@@ -13,6 +13,7 @@ from adapters.telegram.channel import translated
 from adapters.telegram.client import Client, FloodControl
 from adapters.telegram.intake import ALLOWED_UPDATES, Intake
 from adapters.telegram.waiting import Waits
+from adapters.wire import Wire
 from core.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -22,19 +23,23 @@ _WAIT_FOR_UPDATES = 30  # seconds; the server's own bound is 50
 _LEAST_ROUND = 0.5
 
 
-async def poll(client: Client, intake: Intake, waits: Waits) -> None:
-    """Until cancelled. Raises `Refused` when the token is not accepted any more."""
+async def poll(client: Client, intake: Intake, waits: Waits, wire: Wire) -> None:
+    """Until cancelled. `wire` is told whether Telegram gives us updates; after a failure it is asked for an answer
+    at once. Raises `Refused` when the token is not accepted any more."""
     loop = asyncio.get_running_loop()
     offset: int | None = None
     while True:
         began = loop.time()
         try:
-            batch = await client.updates(offset, timeout=_WAIT_FOR_UPDATES, allowed=ALLOWED_UPDATES)
+            patience = _WAIT_FOR_UPDATES if wire.connected else 0
+            batch = await client.updates(offset, timeout=patience, allowed=ALLOWED_UPDATES)
+            wire.connected = True
             await intake.take(batch)
         except StoreUnavailable as exc:
             log.warning("the store is away, Telegram keeps the messages: %s", exc)
             await waits.next()
         except Conflict as exc:
+            wire.connected = False
             log.warning(
                 "another process receives this bot's messages (%s). Stop it, or leave this one standing by.",
                 exc.message,
@@ -46,6 +51,7 @@ async def poll(client: Client, intake: Intake, waits: Waits) -> None:
             log.warning("Telegram asks for a pause of %g s", exc.after)
             await asyncio.sleep(exc.after)
         except TelegramError as exc:
+            wire.connected = False
             log.warning("no connection to Telegram: %s", exc.message)
             await waits.next()
         else:

@@ -19,6 +19,7 @@ from telegram.error import TelegramError  # noqa: TID251
 from adapters.telegram.client import Client
 from adapters.telegram.intake import ALLOWED_UPDATES, Intake
 from adapters.telegram.settings import TelegramSettings
+from adapters.wire import Wire
 from core.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -58,20 +59,20 @@ def route(settings: TelegramSettings, intake: Callable[[], Intake | None]) -> Ro
 
 async def push(client: Client, settings: TelegramSettings) -> None:
     """Have Telegram push to us. Raises `TelegramError`."""
-    await client.set_webhook(
-        settings.webhook_url, allowed_updates=list(ALLOWED_UPDATES), secret_token=settings.secret
-    )
+    await client.set_webhook(settings.url, allowed_updates=list(ALLOWED_UPDATES), secret_token=settings.secret)
 
 
-async def watch(client: Client) -> None:
-    """Say in the log when Telegram cannot reach us; until cancelled."""
+async def watch(client: Client, wire: Wire) -> None:
+    """Say in the log when Telegram cannot reach us, and in `wire` whether we reach it; until cancelled."""
     told = None
     while True:
         try:
             info = await client.get_webhook_info()
         except TelegramError as exc:
+            wire.connected = False
             log.warning("no connection to Telegram: %s", exc.message)
         else:
+            wire.connected = True
             if info.last_error_date is not None and info.last_error_date != told:
                 told = info.last_error_date
                 log.warning("Telegram could not push: %s", trouble(info))

@@ -28,20 +28,23 @@ from adapters.terminal.events import CONVERSATION, PLATFORM, to_event
 from adapters.terminal.following import NoAnswer, follow
 from adapters.terminal.lines import lines
 from adapters.terminal.screen import Screen, harmless
+from adapters.terminal.words import GREETING, HOW_TO_LEAVE, NOTHING_TO_STOP, Language, Tongue, unset
 from core.errors import CoreError, Overloaded, StoreUnavailable
 from core.turns import Draft, Event, Fleet, Inbox, Reply, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalSettings:
-    """`name` is the bot's. An answer may be silent for `patience` seconds."""
+    """`name` is the bot's, and `locale` the terminal's. An answer may be silent for `patience` seconds."""
 
     name: str = "Trialogue"
+    locale: str = ""
     patience: float = 900.0
 
 
 class TerminalAdapter:
-    """Talks with whoever sits at `stdin` and `stdout`. `listen` returns when the person leaves."""
+    """Talks with whoever sits at `stdin` and `stdout`, in the `language` that is set, or else in the terminal's.
+    `listen` returns when the person leaves."""
 
     platform = PLATFORM
     supports = frozenset({Feature.GROWING, Feature.ONCE})
@@ -51,16 +54,19 @@ class TerminalAdapter:
         settings: TerminalSettings,
         fleet: Fleet,  # noqa: ARG002 - every adapter gets one
         *,
+        language: Language = unset,
         stdin: TextIO | None = None,
         stdout: TextIO | None = None,
     ) -> None:
         self._settings = settings
+        self._language = language
         self._stdin = sys.stdin if stdin is None else stdin
         self._stdout = sys.stdout if stdout is None else stdout
 
     async def listen(self, inbox: Inbox) -> None:
         if self._stdin.isatty() and self._stdout.isatty():
-            await _Talk(self._settings, inbox, self._stdin, self._stdout).run()
+            tongue = Tongue(self._settings.locale, self._language)
+            await _Talk(self._settings, inbox, tongue, self._stdin, self._stdout).run()
         else:
             await self._answer_lines(inbox)
 
@@ -71,7 +77,7 @@ class TerminalAdapter:
         async for line in lines(self._stdin.fileno()):
             if not line.strip():
                 continue
-            event = _event(line)
+            event = _event(line, self._settings)
             if event is None:
                 return
             if event.kind != "stop":  # one line is answered before the next is read: there is nothing to stop
@@ -85,19 +91,23 @@ class TerminalAdapter:
 class _Talk:
     """A talk with a person who sees the answer while it is written."""
 
-    def __init__(self, settings: TerminalSettings, inbox: Inbox, stdin: TextIO, stdout: TextIO) -> None:
+    def __init__(
+        self, settings: TerminalSettings, inbox: Inbox, tongue: Tongue, stdin: TextIO, stdout: TextIO
+    ) -> None:
         self._settings = settings
         self._inbox = inbox
+        self._tongue = tongue
         self._input = create_input(stdin)
         self._console = Console(file=stdout, highlight=False)
-        self._screen = Screen(self._console)
+        self._screen = Screen(self._console, tongue)
         self._prompt: PromptSession[str] = PromptSession(
             "› ", input=self._input, output=create_output(stdout), interrupt_exception=_Interrupted
         )
         self._unsent: tuple[str, Event | None] = ("", None)
 
     async def run(self) -> None:
-        self._say(f"{self._settings.name}. /help tells more, Ctrl-C stops an answer, Ctrl-D leaves.")
+        await self._tongue.look()
+        self._say(self._tongue(GREETING).format(name=self._settings.name))
         try:
             await self._pick_up()
             while True:
@@ -112,13 +122,15 @@ class _Talk:
         if not text.strip():
             return
         # The same text once more is the same event: it may have been taken although we were told nothing.
-        event = held if held is not None and text == default else _event(text)
+        event = held if held is not None and text == default else _event(text, self._settings)
         if event is None:
             raise _Left
         if event.kind == "stop":
-            self._say("Nothing is being written.")
+            self._say(self._tongue(NOTHING_TO_STOP))
         elif not await self._answered(partial(_ask, self._inbox, event)):
             self._unsent = (text, event)
+        elif event.kind == "setting":
+            await self._tongue.look()
 
     async def _typed(self, default: str) -> str:
         """A line; `default` stands in it already. Raises `_Left`."""
@@ -126,7 +138,7 @@ class _Talk:
             # The process's own handler for SIGINT stays in place: Ctrl-C is a key here.
             return await self._prompt.prompt_async(default=default, handle_sigint=False)
         except _Interrupted:
-            self._say("Ctrl-D or /quit leaves.")
+            self._say(self._tongue(HOW_TO_LEAVE))
             return ""
         except EOFError:
             raise _Left from None
@@ -136,7 +148,7 @@ class _Talk:
         try:
             turns = await self._inbox.turns(CONVERSATION, 2)
         except StoreUnavailable as exc:
-            self._say(exc.reply)
+            self._say(self._tongue(exc.reply))
             return
         for turn in turns:
             self._show(turn)
@@ -161,7 +173,7 @@ class _Talk:
                     stopping.cancel()
         except* (StoreUnavailable, Overloaded, NoAnswer) as errors:
             self._screen.end()
-            self._say(_first(errors).reply)
+            self._say(self._tongue(_first(errors).reply))
             answered = False
         except* _Left:
             raise _Left from None
@@ -174,7 +186,7 @@ class _Talk:
     async def _stop_when(self, keys: "_Keys") -> None:
         """Ctrl-C stops the answer; once more, and we do not wait for its end."""
         await keys.interrupted()
-        event = _event("/stop")
+        event = _event("/stop", self._settings)
         assert event is not None
         await self._inbox.accept(event)
         await keys.interrupted()
@@ -210,8 +222,8 @@ async def _ask(inbox: Inbox, event: Event, draw: Callable[[Draft], None], *, pat
     await follow(inbox, CONVERSATION, event.id, draw, patience=patience, begin=partial(inbox.accept, event))
 
 
-def _event(text: str) -> Event | None:
-    return to_event(text, message=uuid.uuid4().hex, at=time.time())
+def _event(text: str, settings: TerminalSettings) -> Event | None:
+    return to_event(text, message=uuid.uuid4().hex, at=time.time(), locale=settings.locale)
 
 
 def _first(errors: BaseExceptionGroup[CoreError]) -> CoreError:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from adapters.terminal.words import NO_ANSWER
 from core.errors import CoreError
 from core.turns import Conversation, Draft, Inbox
 
@@ -14,7 +15,7 @@ Draw = Callable[[Draft], None]
 class NoAnswer(CoreError):
     """Nothing was heard of an answer for as long as we were told to be patient."""
 
-    reply = "No answer came. Is a worker running?"
+    reply = NO_ANSWER
 
 
 async def follow(

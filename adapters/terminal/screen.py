@@ -5,7 +5,7 @@ an answer may be longer than the screen, and what scrolled away is still right.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
@@ -14,6 +14,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from adapters.markdown import heal, parse, tokens
+from adapters.terminal.words import ANEW
 from core.turns import Draft
 
 # A model could otherwise move the cursor, rename the window or write to the clipboard.
@@ -26,10 +27,11 @@ def harmless(text: str) -> str:
 
 
 class Screen:
-    """Draws one answer after the other on `console`."""
+    """Draws one answer after the other on `console`. What it says itself is said as by `tongue`."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, tongue: Callable[[str], str] = str) -> None:
         self._console = console
+        self._tongue = tongue
         self._live: Live | None = None
         self._printed = ""
 
@@ -40,7 +42,7 @@ class Screen:
     def draw(self, draft: Draft) -> None:
         text = harmless(draft.text)
         if not text.startswith(self._printed):
-            self._console.print(Text("(The answer begins anew.)", style="dim"))
+            self._console.print(Text(self._tongue(ANEW), style="dim"))
             self._printed = ""
         whole = len(text) if draft.final else max(_last_block(text), len(self._printed))
         if draft.final:

@@ -1,73 +1,71 @@
-"""The page: one chat for each browser, over a WebSocket.
+"""The page: the conversations of whoever looks at it, each over a WebSocket.
 
 Its room is what the store has recorded: `deliver` records and shows nothing, and the open pages draw what they
 watch. So pages may hang on one process while another one answers.
 """
 
 import asyncio
-import hashlib
-from dataclasses import dataclass
-from html import escape
-from importlib.resources import files
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adapters.features import Feature
 from adapters.recording import record
-from adapters.web.browser import Browser, locale_of
-from adapters.web.events import PLATFORM
-from adapters.web.frames import Trouble, encode
+from adapters.web.events import PLATFORM, Chat
+from adapters.web.frames import CLIENT_ID, Locked, Trouble, encode
 from adapters.web.guard import Guard
-from adapters.web.session import TRY_AGAIN_LATER, Session
+from adapters.web.library import Keys, Library
+from adapters.web.owner import Owner, locale_of, owner_of
+from adapters.web.pages import pages
+from adapters.web.requests import FILES, KEY_NEEDED, requests
+from adapters.web.session import LOCKED, TRY_AGAIN_LATER, Session
+from adapters.web.settings import WebSettings
+from adapters.web.uploads import Uploads
+from core.errors import NotFetched, Overloaded, StoreUnavailable
 from core.languages import msgid, translated
-from core.turns import Event, Fleet, Inbox, Reply
+from core.turns import Attachment, Event, Inbox, News, Reply
 
 _NOT_READY = msgid("I am not ready for this page yet. It tries again by itself.")
 
-_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebSettings:
-    """`hosts` are the names under which the page is served besides localhost and addresses in digits; `model` is
-    shown on the page. `max_message` is in characters; `max_pages` may be open at once."""
-
-    hosts: tuple[str, ...] = ()
-    title: str = "Trialogue"
-    model: str = ""
-    max_message: int = 32_000
-    max_pages: int = 512
+_CHECK_SECONDS = 2.0
+_LOOKED_AT = 100  # turns
+_ANSWERED = {"message", "edit", "act"}  # what the model writes something to
+_AWAY = (StoreUnavailable, Overloaded)
 
 
 class WebAdapter:
     """Serves the page by `routes` and listens to those that are open."""
 
     platform = PLATFORM
-    supports = frozenset({Feature.GROWING, Feature.THINKING, Feature.MISSED, Feature.ONCE})
+    supports = frozenset(
+        {
+            Feature.GROWING,
+            Feature.THINKING,
+            Feature.BUTTONS,
+            Feature.EDITS,
+            Feature.FILES,
+            Feature.LINE,
+            Feature.MISSED,
+            Feature.ONCE,
+        }
+    )
 
-    def __init__(self, settings: WebSettings, fleet: Fleet) -> None:  # noqa: ARG002 - every adapter gets one
+    def __init__(self, settings: WebSettings, library: Library, keys: Keys) -> None:
         self._settings = settings
+        self._library = library
+        self._keys = keys
         self._inbox: Inbox | None = None
         self._sessions: set[Session] = set()
+        self._uploads = Uploads(settings.uploads, settings.max_file) if settings.uploads else None
+        self.bodies: Mapping[str, int] = {FILES: settings.max_file} if self._uploads else {}
         guarded = [Middleware(Guard, names=settings.hosts)]
         self.routes: list[BaseRoute] = [
-            _file("/", "index.html", "text/html", guarded, title=settings.title, model=settings.model),
-            _file("/page.js", "page.js", "text/javascript", guarded),
-            _file("/page.css", "page.css", "text/css", guarded),
+            *pages(guarded, title=settings.title, model_name=settings.model),
+            *requests(self._uploads, keys, guarded),
             WebSocketRoute("/chat", self._chat, middleware=guarded),
         ]
 
@@ -80,36 +78,74 @@ class WebAdapter:
             for session in self._sessions:
                 session.close()
 
-    async def deliver(self, event: Event, reply: Reply) -> None:  # noqa: ARG002 - the reply knows what it answers
-        await record(reply)
+    async def deliver(self, event: Event, reply: Reply) -> None:
+        async def waits(text: str) -> None:
+            await self._library.tell(News(event.conversation, "waiting", event.id, text.strip("_")))
+
+        await record(reply, waits)
+        if event.kind in _ANSWERED:
+            await self._library.tell(News(event.conversation, "answered"))
+        if self._uploads is not None:
+            # A picture is looked at again when its answer is made anew.
+            await self._uploads.discard([each for each in event.attachments if each.kind != "image"])
+
+    def fetch(self, attachment: Attachment) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        if self._uploads is None:
+            raise NotFetched("this process takes no files")
+        return self._uploads.read(attachment)
 
     async def _chat(self, socket: WebSocket) -> None:
-        browser = Browser.of(socket)
-        secure = socket.headers.get("origin", "").startswith("https:")
-        await socket.accept(headers=[(b"set-cookie", browser.cookie(secure=secure).encode())])
-        if self._inbox is None or len(self._sessions) >= self._settings.max_pages:
-            await socket.send_text(encode(Trouble(translated(_NOT_READY, locale_of(socket)))))
-            await socket.close(TRY_AGAIN_LATER)
+        try:
+            owner = await owner_of(socket, self._keys)
+            chat = None if owner is None else await self._chat_of(owner, socket)
+        except _AWAY as exc:
+            await socket.accept()
+            await self._refuse(socket, Trouble(translated(exc.reply, locale_of(socket))), TRY_AGAIN_LATER)
             return
-        session = Session(socket, self._inbox, browser.chat, max_message=self._settings.max_message)
+        if owner is None or chat is None:
+            await socket.accept()
+            await self._refuse(socket, Locked(translated(KEY_NEEDED, locale_of(socket))), LOCKED)
+            return
+        await socket.accept(headers=[(b"set-cookie", owner.cookie.encode())])
+        if self._inbox is None or len(self._sessions) >= self._settings.max_pages:
+            await self._refuse(socket, Trouble(translated(_NOT_READY, locale_of(socket))), TRY_AGAIN_LATER)
+            return
+        session = Session(
+            socket, chat, self._inbox, self._library, self._uploads, self._settings, lambda: self._revoked(owner)
+        )
         self._sessions.add(session)
         try:
             await session.run()
         finally:
             self._sessions.discard(session)
 
+    async def _chat_of(self, owner: Owner, socket: WebSocket) -> Chat:
+        """The conversation that the page asks for; by default the one in which the owner spoke last."""
+        wanted = socket.query_params.get("c")
+        if wanted is not None and (not wanted or re.match(CLIENT_ID, wanted)):
+            return Chat(owner.name, wanted)
+        first = Chat(owner.name)
+        listed = await self._library.all(first.conversation.place)
+        if listed:
+            return Chat(owner.name, listed[0].conversation.thread)
+        await self._list(first)
+        return first
 
-def _file(path: str, name: str, media_type: str, middleware: list[Middleware], **words: str) -> Route:
-    """A file of the page, held in memory, with `words` filled in where it says {{word}}."""
-    text = files(__package__).joinpath("static", name).read_text(encoding="utf-8")
-    for word, value in words.items():
-        text = text.replace(f"{{{{{word}}}}}", escape(value))
-    body = text.encode()
-    headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+    async def _list(self, chat: Chat) -> None:
+        """What was said before conversations were listed is found beside those that come."""
+        turns = await self._inbox.turns(chat.conversation, _LOOKED_AT) if self._inbox else []
+        if words := next((turn.text for turn in turns if turn.role == "user"), ""):
+            await self._library.note(chat.conversation, words, turns[-1].at)
 
-    async def endpoint(request: Request) -> Response:
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(body, headers=headers, media_type=media_type)
+    async def _refuse(self, socket: WebSocket, frame: Trouble | Locked, code: int) -> None:
+        with suppress(WebSocketDisconnect):  # it left first
+            await socket.send_text(encode(frame))
+            await socket.close(code)
 
-    return Route(path, endpoint, middleware=middleware)
+    async def _revoked(self, owner: Owner) -> None:
+        """Return when its key is none any more; never, if it needs none. A store that is away is waited for."""
+        valid = True
+        while valid:
+            await (asyncio.sleep(_CHECK_SECONDS) if owner.key else asyncio.Event().wait())
+            with suppress(*_AWAY):
+                valid = await self._keys.valid(owner.key) is not None

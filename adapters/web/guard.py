@@ -3,7 +3,7 @@
 A foreign site can make a browser send requests to 127.0.0.1. It cannot choose the Host that the browser sends,
 unless it first points its own name at us (DNS rebinding): so only known names are served. Addresses in digits
 cannot be rebound and are always fine. And a WebSocket is not held to the same-origin policy by browsers: so its
-Origin, which a site cannot choose either, must be the host that was asked.
+Origin, which a site cannot choose either, must be the host that was asked; and so must that of an upload.
 """
 
 import ipaddress
@@ -39,7 +39,7 @@ class Guard:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return PlainTextResponse("This name is not served here. http.names lists those that are.\n", 421)
-        if scope["type"] == "websocket" and not _same_origin(headers.get("origin", ""), hosts[0]):
+        if _changes(scope) and not _same_origin(headers.get("origin", ""), hosts[0]):
             return PlainTextResponse("Only the page itself may connect.\n", 403)
         return None
 
@@ -52,6 +52,11 @@ class Guard:
         except ValueError:
             return name in self._names
         return True
+
+
+def _changes(scope: Scope) -> bool:
+    """Whether it may do more than read what is there for all."""
+    return scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD"}
 
 
 def _name(host: str) -> str | None:

@@ -1,6 +1,7 @@
 """No request body is larger than we are willing to hold. Knows HTTP and nothing else."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 from starlette.datastructures import Headers
@@ -14,27 +15,30 @@ _DISCARD_SECONDS = 10.0
 
 
 class BodyLimit:
-    """Answers 413 to a body of more than `max_bytes`, declared or not, and never holds more than that of it.
+    """Answers 413 to a body of more than `max_bytes`, declared or not, and never holds more than that of it. Under
+    the paths in `larger` so many bytes may come as it says there; whoever serves them holds them on a disk.
 
     WebSocket messages are not bounded here; the server does that.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         received, answering, ended = 0, False, False
+        most = self._most(scope["path"])
 
         async def counted() -> Message:
             nonlocal received, ended
             message = await receive()
             received += len(message.get("body", b""))
             ended = not message.get("more_body", False)
-            if received > self._max_bytes:
+            if received > most:
                 raise _TooLarge
             return message
 
@@ -44,7 +48,7 @@ class BodyLimit:
             await send(message)
 
         declared = Headers(scope=scope).get("content-length", "")
-        too_large = declared.isdecimal() and int(declared) > self._max_bytes
+        too_large = declared.isdecimal() and int(declared) > most
         if not too_large:
             try:
                 await self._app(scope, counted, noticed)
@@ -57,12 +61,17 @@ class BodyLimit:
                 await self._discard(receive)
             # In the form in which the API tells its errors.
             problem = {
-                "message": f"The body may have {self._max_bytes} bytes.",
+                "message": f"The body may have {most} bytes.",
                 "type": "invalid_request_error",
                 "param": None,
                 "code": None,
             }
             await JSONResponse({"error": problem}, 413, {"connection": "close"})(scope, receive, send)
+
+    def _most(self, path: str) -> int:
+        return max(
+            (most for start, most in self._larger.items() if path.startswith(start)), default=self._max_bytes
+        )
 
     async def _discard(self, receive: Receive) -> None:
         left = self._max_bytes * _DISCARD_TIMES

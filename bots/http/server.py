@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 import uvicorn
@@ -41,8 +41,10 @@ async def serve(
     *,
     ready: Callable[[str], None],
     patience: Patience | None = None,
+    bodies: Mapping[str, int] | None = None,
 ) -> None:
-    """Serve `app_routes` and /healthz until cancelled; port 0 takes a free one.
+    """Serve `app_routes` and /healthz until cancelled; port 0 takes a free one. Under the paths in `bodies` bodies
+    of so many bytes are taken, and elsewhere of `MAX_BODY`.
 
     `ready` gets the URL once connections are taken. When cancelled, open connections are told to go away and it
     ends within two seconds. Raises `PortInUse` and `CannotListen`.
@@ -50,7 +52,7 @@ async def serve(
     with closing(await _listening_socket(host, port)) as listener:
         app = Starlette(
             routes=[Route("/healthz", _healthz), *app_routes],
-            middleware=[Middleware(BodyLimit, max_bytes=MAX_BODY)],
+            middleware=[Middleware(BodyLimit, max_bytes=MAX_BODY, larger=bodies or {})],
         )
         url = _url(host, listener.getsockname()[1])
         async with asyncio.TaskGroup() as group:

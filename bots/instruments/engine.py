@@ -5,10 +5,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from opentelemetry.trace import Span
-
+from bots.instruments.live import LiveTurn, current
 from bots.instruments.metrics import Metrics
-from bots.instruments.tracing import Tracing
+from bots.instruments.span import Span
+from bots.instruments.tracing import Tracing, end
 from core.engine.around import Around
 from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params
 
@@ -28,10 +28,13 @@ class WatchedEngine(Around):
         """See `Engine.generate`."""
         source = caller.user.partition(":")[0] or "idle"
         began, finish = time.monotonic(), "failed"
-        stages = _Stages(self._tracing)
+        turn = current()
+        stages = _Stages(self._tracing, turn)
         watched: _Watched | None = None
         try:
             async with self._inner.generate(messages, params, caller) as completion:
+                if turn is not None:
+                    turn.completion = completion
                 watched = _Watched(completion, stages, self._metrics, source, began)
                 yield watched
             finish = watched.finish or "left"
@@ -44,27 +47,30 @@ class WatchedEngine(Around):
 
 
 class _Stages:
-    """The spans of a completion: prefill until its first token, the line included, and decode after it."""
+    """The spans of a turn's completion: the prompt from the claim on, with the files that are read; prefill until
+    the first token, the line included; and decode after it. A second completion of a turn has no prompt."""
 
-    def __init__(self, tracing: Tracing | None) -> None:
+    def __init__(self, tracing: Tracing | None, turn: LiveTurn | None) -> None:
         self._tracing = tracing
+        self._turn = None if turn is None else turn.span
         self._span: Span | None = None
+        if turn is not None and turn.completion is None:
+            self.next("prompt", turn.claimed_ns)
         self.next("prefill")
 
-    def next(self, name: str) -> None:
+    def next(self, name: str, began_ns: int | None = None) -> None:
         self.end()
-        if self._tracing is not None:
-            self._span = self._tracing.start(name, {})
+        if self._tracing is not None and self._turn is not None:
+            self._span = self._tracing.under(self._turn, name, began_ns=began_ns)
 
     def end(self) -> None:
-        if self._span is not None:
-            self._span.end()
-            self._span = None
+        end(self._span)
+        self._span = None
 
     def tell(self, prompt: int, cached: int, completion: int) -> None:
         if self._span is not None:
             tokens = {"tokens.prompt": prompt, "tokens.cached": cached, "tokens.completion": completion}
-            self._span.set_attributes(tokens)
+            self._span.tell(tokens)
 
 
 class _Watched:

@@ -11,14 +11,14 @@ _SECONDS = 2.0
 
 
 class Health:
-    """`checks` by name. One that raises a `CoreError`, or takes too long, has failed."""
+    """What `checks` gives by name, each time. One that raises a `CoreError`, or takes too long, has failed."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Callable[[], Mapping[str, Check]]) -> None:
         self._checks = checks
 
     async def look(self) -> Mapping[str, bool]:
         async with asyncio.TaskGroup() as group:
-            tasks = {name: group.create_task(_passes(check)) for name, check in self._checks.items()}
+            tasks = {name: group.create_task(_passes(check)) for name, check in self._checks().items()}
         return {name: task.result() for name, task in tasks.items()}
 
 

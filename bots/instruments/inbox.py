@@ -8,28 +8,41 @@ from datetime import timedelta
 from opentelemetry.trace import SpanKind
 
 from bots.instruments.metrics import Metrics
-from bots.instruments.tracing import Tracing
+from bots.instruments.tracing import Tracing, end
+from core.errors import CoreError
 from core.turns import Conversation, Event, Inbox, Shown, Turn
 
 
 class WatchedInbox:
-    """`inbox`, watched."""
+    """`inbox`, as the adapter `name` is given it, watched."""
 
-    def __init__(self, inbox: Inbox, metrics: Metrics, tracing: Tracing | None) -> None:
+    def __init__(self, inbox: Inbox, name: str, metrics: Metrics, tracing: Tracing | None) -> None:
         self._inbox = inbox
+        self._name = name
         self._metrics = metrics
         self._tracing = tracing
 
     async def accept(self, event: Event) -> bool:
-        if self._tracing is None:
-            accepted = await self._inbox.accept(event)
-        else:
-            attributes = {"platform": event.room.platform, "turn": event.id, "kind": event.kind}
-            with self._tracing.span("accept", attributes, kind=SpanKind.PRODUCER):
-                accepted = await self._inbox.accept(replace(event, trace=self._tracing.parent()))
+        accepted = await self._accept(event)
         if accepted:
-            self._metrics.child(self._metrics.events, event.room.platform, event.kind).inc()
+            self._metrics.child(self._metrics.events, self._name, event.kind).inc()
+            if event.kind == "vote":
+                vote = "up" if event.text == "up" else "down"
+                self._metrics.child(self._metrics.votes, self._name, vote).inc()
         return accepted
+
+    async def _accept(self, event: Event) -> bool:
+        if self._tracing is None or not self._tracing.takes_one():
+            return await self._inbox.accept(event)
+        attributes = {"platform": self._name, "turn": event.id, "kind": event.kind}
+        span, failure = self._tracing.begin("accept", attributes, SpanKind.PRODUCER), ""
+        try:
+            return await self._inbox.accept(replace(event, trace=span.traceparent))
+        except CoreError as exc:
+            failure = type(exc).__name__
+            raise
+        finally:
+            end(span, failure)
 
     def watch(self, conversation: Conversation) -> AbstractAsyncContextManager[AsyncIterator[Shown]]:
         return self._inbox.watch(conversation)

@@ -1,4 +1,5 @@
-"""Logs by structlog: for a person in a terminal, JSON elsewhere. Each line has the id of the turn it is about.
+"""Logs by structlog: for a person in a terminal, JSON elsewhere. Each line has the id of the turn it is about, or
+the name of the adapter that it comes from.
 
 Everything goes through the standard library's logging, so that libraries' lines come out the same way. No line has
 a person's text: nothing that is logged has, and tracebacks have no local variables.
@@ -6,13 +7,12 @@ a person's text: nothing that is logged has, and tracebacks have no local variab
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from bots.instruments.live import current
 
 Form = Literal["auto", "console", "json"]
 
@@ -20,22 +20,9 @@ CHATTY = ("aiohttp", "discord", "httpx", "markdown_it", "openai", "slack_bolt", 
 """Libraries that tell, below their warnings, of every connection, request or line of a message."""
 
 
-_turn: ContextVar[str] = ContextVar("turn")
-
-
-@contextmanager
-def about(turn: str) -> Iterator[None]:
-    """Each line that is logged in the block, and in tasks begun there, has this turn's id."""
-    token = _turn.set(turn)
-    try:
-        yield
-    finally:
-        _turn.reset(token)
-
-
 def _with_turn(_logger: object, _method: str, line: EventDict) -> EventDict:
-    if (turn := _turn.get("")) != "":
-        line.setdefault("turn", turn)
+    if (turn := current()) is not None:
+        line.setdefault("turn", turn.event.id)
     return line
 
 
@@ -44,6 +31,7 @@ def configure(level: str, form: Form, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     is_console = form == "console" or (form == "auto" and stream.isatty())
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         _with_turn,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

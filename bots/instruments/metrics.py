@@ -1,19 +1,15 @@
 """Counters and histograms for Prometheus: its conventions for names and units, and no label without a bound.
+What others count already is read when Prometheus asks (`bots.instruments.collectors`).
 
 `platform` is an adapter's name, `source` that or "api". A registry belongs to whoever made it; there is no global.
 """
 
-from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from core.engine.engine import Load
-
-M = TypeVar("M", Counter, Gauge, Histogram)
+M = TypeVar("M", Counter, Histogram)
 
 _SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LONG = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -30,7 +26,6 @@ class Metrics:
             ["platform", "kind"],
             registry=registry,
         )
-        self.running = Gauge("trialogue_turns_running", "Turns under way.", ["platform"], registry=registry)
         self.turn_seconds = Histogram(
             "trialogue_turn_duration_seconds",
             "From the claim of an event to the end of its turn, by outcome.",
@@ -59,9 +54,16 @@ class Metrics:
             buckets=_LONG,
             registry=registry,
         )
+        self.embedding_seconds = Histogram(
+            "trialogue_embedding_duration_seconds",
+            "From a request for embeddings to its end, by how it ended.",
+            ["source", "outcome"],
+            buckets=_LONG,
+            registry=registry,
+        )
         self.tokens = Counter(
             "trialogue_tokens",
-            "Tokens: of prompts, of these found in the cache, and made.",
+            "Tokens: of prompts, of these found in the cache, made, and embedded.",
             ["source", "kind"],
             registry=registry,
         )
@@ -72,17 +74,18 @@ class Metrics:
             buckets=_SHORT,
             registry=registry,
         )
-        self.changes = Counter(
-            "trialogue_delivery_changes",
-            "Changes of a room that a reply asked for: sends and edits.",
-            ["platform"],
-            registry=registry,
-        )
         self.lag_seconds = Histogram(
             "trialogue_delivery_lag_seconds",
-            "From when a reply is whole until its room shows it.",
-            ["platform"],
+            "How far a room is behind the model. draft: from a word until it is sent; final: from a whole reply "
+            "until it stands there.",
+            ["platform", "text"],
             buckets=_SHORT,
+            registry=registry,
+        )
+        self.votes = Counter(
+            "trialogue_votes",
+            "Votes for answers.",
+            ["platform", "vote"],
             registry=registry,
         )
 
@@ -93,29 +96,3 @@ class Metrics:
         which would be a third of what a turn's metrics cost."""
         found: M = self._children(metric, *labels)
         return found
-
-    def watch_engine(self, load: Callable[[], Load]) -> None:
-        """Read the engine's load at each scrape."""
-        self.registry.register(_EngineCollector(load))
-
-
-class _EngineCollector(Collector):
-    def __init__(self, load: Callable[[], Load]) -> None:
-        self._load = load
-
-    def collect(self) -> Iterator[Metric]:
-        load = self._load()
-        for name, text, value in (
-            ("alive", "1 while the model runs.", float(load.alive)),
-            ("running", "Completions that the model writes.", load.running),
-            ("waiting", "Completions that wait in line.", load.waiting),
-            ("running_limit", "How many are written at once at most; 0: unknown.", load.most_running),
-        ):
-            yield GaugeMetricFamily(f"trialogue_engine_{name}", text, value=value)
-        for name, text, value in (
-            ("prefill_tokens", "Tokens of prompts that were read.", load.prefill_tokens),
-            ("decode_tokens", "Tokens that were made.", load.decode_tokens),
-            ("steps", "Forward passes.", load.steps),
-            ("step_seconds", "Time in forward passes.", load.step_seconds),
-        ):
-            yield CounterMetricFamily(f"trialogue_engine_{name}", text, value=value)

@@ -17,7 +17,7 @@ async def play(
     platform: str, conversations: Sequence[Sequence[str]], *, at_once: int, told: Callable[[Answered], None]
 ) -> None:
     """Every message of the conversations, `at_once` people waiting at any time. The model is `echo`: what is
-    measured is everything else. Raises `NoCheckout`."""
+    measured is everything else. An answer that does not come ends it. Raises `NoCheckout`."""
     try:
         from benchmarks.bot import Spec  # noqa: PLC0415 - not in an installed package
         from benchmarks.people import Talk  # noqa: PLC0415
@@ -33,9 +33,17 @@ async def play(
         async with opened(platform) as place, ours(Spec(account=place.account, data_dir=folder)):
             began = time.perf_counter()
             people = len(conversations)
+
+            def answered(seconds: float) -> None:
+                told(Answered(at=time.perf_counter() - began - seconds, whole=seconds))
+
             for start in range(0, len(texts), people):  # everybody's next message, then everybody's after that
-                asked = time.perf_counter() - began
                 some = texts[start : start + people]
-                heard = await place.talk(Talk(len(some), min(at_once, len(some)), people, tuple(some)))
-                for seconds in heard.latencies:
-                    told(Answered(at=asked, whole=seconds))
+                talk = Talk(len(some), min(at_once, len(some)), people, tuple(some), each=True)
+                asked = time.perf_counter()
+                try:
+                    await place.talk(talk, answered)
+                except RuntimeError:  # what the people have to say of it stands above
+                    waited = time.perf_counter() - asked
+                    told(Answered(at=asked - began, whole=waited, error="no answer"))
+                    return

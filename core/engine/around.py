@@ -14,6 +14,8 @@ class Around:
         self.context = inner.context
         self.fingerprint = inner.fingerprint
         self.continues = inner.continues
+        self.sees = inner.sees
+        self.tools = inner.tools
 
     @property
     def load(self) -> Load:

@@ -17,18 +17,20 @@ So does half of a surrogate pair, which is no text.
 """
 
 import hashlib
+import json
 import logging
 import re
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 from tokenizers import Tokenizer, normalizers
 
-from core.engine.engine import Message
+from core.engine.engine import Call, Message, Tool
+from core.engine.tool_calls import CLOSING, OPENING, ToolCalls
 from core.errors import EngineError
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ class ChatTokenizer:
     """A tokenizer with its chat template.
 
     `fingerprint` is the same for the same vocabulary and rules, whatever the model. `stops` are strings that end
-    a completion where the template has no token for it. A model without a template gets a plain one.
+    a completion where the template has no token for it. A model without a template gets a plain one. `tools`:
+    whether the template tells a model of tools, and has calls in the form that `tool_calls` reads.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
@@ -92,16 +95,18 @@ class ChatTokenizer:
 
         self._takes_system = self._renders((Message("system", "s"), *_PROBE))
         self._has_hard_borders = self._probe()
+        self.tools = self._knows_tools()
 
-    def encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
+    def encode(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> tuple[int, ...]:
         """The prompt for the answer to `messages`, or for the rest of the last one where that is the assistant's,
-        or a plain text as it stands, with what the tokenizer puts around every text.
+        or a plain text as it stands, with what the tokenizer puts around every text. `tools` are what the model
+        is told that it may call.
 
         Raises `EngineError` when the template refuses them.
         """
         if _is_plain(messages):  # names of special tokens are those tokens here
             return tuple(self._whole.encode(self._spelled(messages[0].text)).ids)
-        return tuple(chain.from_iterable(self._pieces(*self._refusing(messages))))
+        return tuple(chain.from_iterable(self._pieces(*self._refusing(messages, tools))))
 
     def stops_of(self, messages: Sequence[Message]) -> tuple[str, ...]:
         return () if _is_plain(messages) else self.stops
@@ -127,7 +132,8 @@ class ChatTokenizer:
         try:
             return len(self.encode(messages))
         except EngineError:
-            return sum(len(self._ids(f"{message.role}\n{message.whole}")) + 4 for message in messages)
+            every = (f"{message.role}\n{message.whole}{_as_text(message.calls)}" for message in messages)
+            return sum(len(self._ids(text)) + 4 for text in every)
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         """Plain text by itself, without a template."""
@@ -162,32 +168,68 @@ class ChatTokenizer:
                 run += piece
         return [*pieces, self._ids(run)]
 
-    def _refusing(self, messages: Sequence[Message], *, whole: bool = False) -> tuple[str, list[tuple[int, ...]]]:
+    def _refusing(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, whole: bool = False
+    ) -> tuple[str, list[tuple[int, ...]]]:
         try:
-            return self._render(messages, whole=whole)
+            return self._render(messages, tools, whole=whole)
         except TemplateError as error:
             raise EngineError("the model's chat template refuses the order of these messages") from error
 
-    def _render(self, messages: Sequence[Message], *, whole: bool = False) -> tuple[str, list[tuple[int, ...]]]:
+    def _render(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, whole: bool = False
+    ) -> tuple[str, list[tuple[int, ...]]]:
         """The template's text with marks in it, and the stored tokens that the marks stand for. `whole`: all that
         has tokens is stored, and nothing is to be gone on with."""
         stored: list[tuple[int, ...]] = []
-        chat: list[dict[str, str]] = []
+        chat: list[dict[str, Any]] = []
         for message in messages if self._takes_system else _without_system(messages):
             if message.token_ids if whole else self._may_splice(message):
                 content = self._mark("ids", str(len(stored)))
                 stored.append(message.token_ids)
             else:
                 content = self._name.sub(self._escape, message.whole)
-            chat.append({"role": message.role, "content": content})
+            calls = {"tool_calls": list(map(self._call, message.calls))} if message.calls else {}
+            answers = {"tool_call_id": message.call} if message.call else {}
+            chat.append({"role": message.role, "content": content, **calls, **answers})
         continues = bool(messages) and messages[-1].role == "assistant" and not whole
         if continues:
             chat[-1]["content"] += self._end
         rendered = self._template.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=not (continues or whole)
+            chat,
+            tools=list(map(_described, tools)) or None,
+            tokenize=False,
+            add_generation_prompt=not (continues or whole),
         )
         assert isinstance(rendered, str)
         return rendered.partition(self._end)[0], stored
+
+    def _call(self, call: Call) -> dict[str, Any]:
+        """As templates take it: what is said in it is somebody's text too."""
+        try:
+            said = json.loads(call.arguments)
+        except (RecursionError, ValueError):
+            said = None
+        arguments = json.dumps(said if isinstance(said, dict) else {}, ensure_ascii=False)
+        name, arguments = (self._name.sub(self._escape, text) for text in (call.name, arguments))
+        return {"id": call.id, "type": "function", "function": {"name": name, "arguments": json.loads(arguments)}}
+
+    def _knows_tools(self) -> bool:
+        """Whether a model is told of a tool, of its call in the form that we read, and of what came of that."""
+        name, said, came = (f"{kind}{self._nonce}" for kind in ("tool", "said", "came"))
+        tool = Tool(name, said, {"type": "object", "properties": {}})
+        call = Call("call_0", name, json.dumps({"x": said}))
+        told = (_PROBE[0], Message("assistant", "", calls=(call,)), Message("tool", came, call=call.id))
+        try:
+            offered, _ = self._render(_PROBE[:1], (tool,))
+            rendered, _ = self._render(told)
+        except (TemplateError, TypeError, ValueError):
+            return False
+        reader = ToolCalls()
+        reader.add(rendered)
+        marks = f"{OPENING}{CLOSING}"
+        is_read = self.decode(self.encode_text(marks)) == marks  # special tokens are not
+        return is_read and name in offered and reader.found == [call] and came in rendered
 
     def _may_splice(self, message: Message) -> bool:
         """Only tokens that say exactly the text: it may have been cut or edited, and a model may write the name
@@ -270,6 +312,16 @@ def _letters_of_bytes() -> dict[str, int]:
 
 
 _BYTES = _letters_of_bytes()
+
+
+def _described(tool: Tool) -> dict[str, Any]:
+    """As OpenAI's API has it, and templates after it."""
+    function = {"name": tool.name, "description": tool.about, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def _as_text(calls: Sequence[Call]) -> str:
+    return "".join(f"\n{call.name} {call.arguments}" for call in calls)
 
 
 def _is_plain(messages: Sequence[Message]) -> bool:

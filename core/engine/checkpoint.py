@@ -43,7 +43,7 @@ def read(
     silence_transformers()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     chosen: Precision = ("int8" if device == "cpu" else "bfloat16") if precision == "auto" else precision
-    with _explained(name, hint):
+    with explained(name, hint):
         config = _config(source, name)
         architecture = suitable(config, name)
         if device == "cpu":
@@ -81,7 +81,7 @@ def silence_transformers() -> None:
 
 
 @contextmanager
-def _explained(name: str, hint: str) -> Iterator[None]:
+def explained(name: str, hint: str) -> Iterator[None]:
     """Whatever a broken file makes transformers raise, a bare Exception of tokenizers included, is one error."""
     try:
         yield

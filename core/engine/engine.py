@@ -4,10 +4,10 @@
 `core.engine.scripted` says what it was told; a dialogue cannot tell them apart.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, fields
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from core.errors import InvalidParams
 
@@ -18,11 +18,37 @@ _RANGES = (
     ("top_k", 0, 1_000_000),
     ("min_p", 0.0, 1.0),
     ("repetition_penalty", 0.01, 100.0),
-    ("candidates", 1, 16),
+    ("candidates", 1, 128),
     ("logprobs", 0, 20),
 )
 _MOST_STOPS = 16
 _LONGEST_STOP = 256  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that a model may look at: its bytes, and what they are ("image/png")."""
+
+    data: bytes = field(repr=False)
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What a model may call: `about` says to it what for, and `parameters` is the JSON schema of an object."""
+
+    name: str
+    about: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model wants a tool called, with `arguments`: JSON, if it does well. `id` tells it from its other calls."""
+
+    id: str
+    name: str
+    arguments: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +59,19 @@ class Message:
     `tokenizer`: an engine with the same fingerprint splices them in, so that the prompt's prefix is the same.
     `preface` stands before the text for a model to read: who speaks, and what they refer to. `plain` is no message
     of a chat but a text to be gone on with as it stands, without a chat template; it is the only one of its
-    prompt.
+    prompt. `pictures` come with a person's message; an engine that sees none passes them over. `calls` are those
+    of an answer, and what came of the one with the id `call` is a "tool"'s: only an engine that has `tools` is
+    asked so.
     """
 
-    role: Literal["system", "user", "assistant", "plain"]
+    role: Literal["system", "user", "assistant", "plain", "tool"]
     text: str = field(repr=False)
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     tokenizer: str = ""
     preface: str = field(default="", repr=False)
+    pictures: tuple[Picture, ...] = ()
+    calls: tuple[Call, ...] = ()
+    call: str = ""
 
     @property
     def whole(self) -> str:
@@ -55,7 +86,8 @@ class Params:
     `temperature` 0 is greedy. `top_k` 0, `top_p` 1 and `min_p` 0 leave out nothing; `min_p` leaves out what is
     less likely than that share of the likeliest token. `seed` makes sampling repeatable. `stop` strings end a
     completion before them. `candidates` completions are made of one prompt. `logprobs`: `None` for none, else how
-    many of the likeliest tokens are reported beside each sampled one. Raises `InvalidParams`.
+    many of the likeliest tokens are reported beside each sampled one. `tools` may be called, by an engine that has
+    them. Raises `InvalidParams`.
     """
 
     max_tokens: int = 512
@@ -68,6 +100,7 @@ class Params:
     stop: tuple[str, ...] = ()
     candidates: int = 1
     logprobs: int | None = None
+    tools: tuple[Tool, ...] = ()
 
     def __post_init__(self) -> None:
         for name, lowest, highest in _RANGES:
@@ -112,7 +145,7 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Delta:
     """Newly final text of one candidate, with the tokens it came from. A candidate's last one says why it ended,
-    and what it took, where the engine knows."""
+    which tools are to be called now, and what it took, where the engine knows."""
 
     text: str = field(repr=False)
     token_ids: tuple[int, ...] = field(default=(), repr=False)
@@ -120,6 +153,7 @@ class Delta:
     candidate: int = 0
     logprobs: tuple[Logprob, ...] = ()
     usage: Usage | None = None
+    calls: tuple[Call, ...] = ()
 
 
 class Completion(Protocol):
@@ -154,7 +188,8 @@ class Load:
 
     `alive`: it runs, and takes requests. `running` and `waiting` are completions; `most_running` is how many run
     at most (0: unknown). `prefill_tokens` were read of prompts and `decode_tokens` made, in `steps` forward passes
-    that took `step_seconds` together; 0 where another machine does it.
+    that took `step_seconds` together; `cached_tokens` of prompts did not have to be read. The cache between turns
+    has `cache_blocks` of equal size, of which `cache_used` hold something. 0 where another machine does it.
     """
 
     alive: bool
@@ -165,6 +200,9 @@ class Load:
     decode_tokens: int = 0
     steps: int = 0
     step_seconds: float = 0.0
+    cached_tokens: int = 0
+    cache_blocks: int = 0
+    cache_used: int = 0
 
     def __add__(self, other: "Load") -> "Load":
         """Of two engines together; alive if one is."""
@@ -177,13 +215,16 @@ class Engine(Protocol):
 
     `context` is the number of tokens that prompt and completion may have together. `fingerprint` names the
     tokenizer (empty: none is known). `continues`: whether a last message of the role "assistant" is taken as
-    unfinished and gone on with; where it is not, the answer is made anew.
+    unfinished and gone on with; where it is not, the answer is made anew. `sees`: whether it looks at pictures.
+    `tools`: whether it can call some.
     """
 
     name: str
     context: int
     fingerprint: str
     continues: bool
+    sees: bool
+    tools: bool
 
     @property
     def load(self) -> Load: ...

@@ -33,8 +33,9 @@ class FallbackEngine:
     """One engine out of several (at least one), named like the first. `clock` counts seconds.
 
     Whatever it promises holds for each of them: the smallest context, the largest count, and it continues an
-    unfinished answer only if all can. The fingerprint is the one of those that know their tokenizer, if they
-    agree; an engine that knows none makes no token ids and reads none, so it does not matter.
+    unfinished answer, or calls tools, only if all can. The fingerprint is the one of those that know their
+    tokenizer, if they agree; an engine that knows none makes no token ids and reads none, so it does not matter.
+    It sees if the first one does: another one knows at least that there are pictures.
     """
 
     def __init__(self, engines: Sequence[Engine], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,6 +43,8 @@ class FallbackEngine:
         self.name = engines[0].name
         self.context = min(engine.context for engine in engines)
         self.continues = all(engine.continues for engine in engines)
+        self.sees = engines[0].sees
+        self.tools = all(engine.tools for engine in engines)
         fingerprints = {engine.fingerprint for engine in engines} - {""}
         self.fingerprint = fingerprints.pop() if len(fingerprints) == 1 else ""
 

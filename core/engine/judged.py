@@ -22,10 +22,12 @@ class Scores(Protocol):
 
 
 class JudgedEngine(Around):
-    """`engine` with `candidates` of each reply, of which `judge` picks one. It can do what `engine` can."""
+    """`engine` with `candidates` of each reply, of which `judge` picks one. It can do what `engine` can, but for
+    tools."""
 
     def __init__(self, engine: Engine, judge: Scores, candidates: int) -> None:
         super().__init__(engine)
+        self.tools = False  # each candidate would call its own
         self._judge = judge
         self._candidates = candidates
 

@@ -18,13 +18,14 @@ from pathlib import Path
 
 from core.engine import threads
 from core.engine.chat_tokenizer import ChatTokenizer
-from core.engine.engine import NOBODY, Caller, Completion, Load, Message, Params, Usage
+from core.engine.engine import NOBODY, Caller, Completion, Load, Message, Params, Tool, Usage
 from core.engine.loading import Loaded
 from core.engine.prepared import prepare
 from core.engine.runner import Outcome, Runner, Sampled
 from core.engine.scheduler import Batch, Scheduler, SchedulerSettings
 from core.engine.sequence import Sequence
 from core.engine.stream import Stream
+from core.engine.tool_calls import Calling
 from core.errors import EngineError, EngineStopped, InvalidParams, PromptTooLong
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class LocalEngine:
     """A loaded model that answers many conversations at once."""
 
     continues = True
+    sees = False
 
     def __init__(self, loaded: Loaded, settings: LocalSettings = LocalSettings()) -> None:
         """Takes the model out of `loaded` and makes it ready, which blocks for seconds: call it in a thread."""
@@ -55,6 +57,7 @@ class LocalEngine:
         self.name = loaded.name
         self._chat = ChatTokenizer(loaded.tokenizer)
         self.fingerprint = self._chat.fingerprint
+        self.tools = self._chat.tools
         self._end_of_turn = loaded.end_of_turn
         self._settings = settings
         running = settings.scheduler.max_running
@@ -79,6 +82,8 @@ class LocalEngine:
             running=self._scheduler.running,
             waiting=self._scheduler.waiting,
             most_running=self._settings.scheduler.max_running,
+            cache_blocks=self._scheduler.cache_blocks,
+            cache_used=self._scheduler.cache_used,
         )
 
     def count(self, messages: Row[Message]) -> int:
@@ -95,13 +100,16 @@ class LocalEngine:
         """See `Engine.generate`. What comes before `run` was started waits for it."""
         if self._stopped:
             raise EngineStopped("the model was stopped")
-        request = self._request(self._prompt(messages), params, caller, self._chat.stops_of(messages))
+        if params.candidates > (most := self._scheduler.most_candidates):
+            raise InvalidParams(f"this server makes at most {most} answers to one prompt")
+        prompt = self._prompt(messages, params.tools)
+        request = self._request(prompt, params, caller, self._chat.stops_of(messages))
         try:
             for sequence in request.sequences:
                 self._scheduler.add(sequence)
                 self._requests[sequence.number] = request
             self._work.set()
-            yield request.stream
+            yield Calling(request.stream) if params.tools else request.stream
         finally:
             for sequence in request.sequences:
                 self._remove(sequence.number)
@@ -144,12 +152,20 @@ class LocalEngine:
         """What a step has read of prompts, and made: the newest token of a chunk that writes is no prompt's."""
         made = sum(len(outcome.token_ids) for outcome in outcomes if isinstance(outcome, Sampled))
         read = sum(len(chunk.token_ids) - chunk.samples for chunk in batch.chunks)
-        self._done += Load(alive=True, prefill_tokens=read, decode_tokens=made, steps=1, step_seconds=seconds)
+        known = sum(len(chunk.prefix) for chunk in batch.chunks)
+        self._done += Load(
+            alive=True,
+            prefill_tokens=read,
+            decode_tokens=made,
+            steps=1,
+            step_seconds=seconds,
+            cached_tokens=known,
+        )
 
-    def _prompt(self, messages: Row[Message]) -> tuple[int, ...]:
+    def _prompt(self, messages: Row[Message], tools: Row[Tool]) -> tuple[int, ...]:
         if self._is_far_too_long(messages):
             raise PromptTooLong(f"the prompt is far longer than the {self.context} tokens that the model reads")
-        prompt = self._chat.encode(messages) if messages else ()
+        prompt = self._chat.encode(messages, tools) if messages else ()
         if not prompt:
             raise InvalidParams("the prompt is empty")
         if len(prompt) >= self.context:

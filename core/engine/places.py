@@ -73,6 +73,16 @@ class Places(Protocol):
         whatever was read behind them."""
         ...
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are for what is remembered between turns."""
+        ...
+
+    @property
+    def blocks_in_use(self) -> int:
+        """How many of them hold something."""
+        ...
+
     def fits(self, length: int) -> bool:
         """Whether a sequence of `length` tokens has a place when it is alone."""
         ...
@@ -124,6 +134,10 @@ class KeyValuePlaces:
         self._prefixes = Prefixes(blocks, block)
         self._margin = margin
         self._queue: list[Copy] = []
+
+    @property
+    def blocks(self) -> int:
+        return self._prefixes.blocks
 
     @property
     def blocks_in_use(self) -> int:
@@ -207,6 +221,10 @@ class StatePlaces:
         self._slots = Slots([(1, slots)])
         self._states = States(blocks)
         self._queue: list[Copy] = []
+
+    @property
+    def blocks(self) -> int:
+        return self._states.blocks
 
     @property
     def blocks_in_use(self) -> int:

@@ -49,6 +49,7 @@ class Prefixes:
 
     def __init__(self, blocks: int, size: int) -> None:
         self._size = size
+        self.blocks = blocks
         self._free = list(range(blocks))
         self._root = _Node((), -1, None)
         self._by_use: OrderedDict[_Node, None] = OrderedDict()  # the longest unused first

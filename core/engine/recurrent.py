@@ -129,8 +129,9 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
         hidden = state.new_zeros(*input_ids.shape, self.config.hidden_size)
         if len(texts):
             said, after = self.read(input_ids[read], lengths[lengths > 0], state[texts])
-            hidden = hidden.masked_scatter(read[..., None], said)
-            state = state.index_copy(0, texts, after)
+            # Where training computes in bfloat16, the states are still kept as they are.
+            hidden = hidden.masked_scatter(read[..., None], said.to(hidden.dtype))
+            state = state.index_copy(0, texts, after.to(state.dtype))
         return hidden, state
 
     def forward(

@@ -99,6 +99,21 @@ class Scheduler:
         return len(self._running)
 
     @property
+    def cache_blocks(self) -> int:
+        """How many blocks the cache between turns has."""
+        return self._places.blocks
+
+    @property
+    def cache_used(self) -> int:
+        """How many of them hold something."""
+        return self._places.blocks_in_use
+
+    @property
+    def most_candidates(self) -> int:
+        """How many sequences of one request are taken where nobody else waits or runs."""
+        return (self._settings.max_running + self._settings.max_waiting + 1) // 2
+
+    @property
     def held(self) -> tuple[tuple[Place, int], ...]:
         """The places of those that run, and how much of each may have been written."""
         running = (run.sequence for run in self._running.values())

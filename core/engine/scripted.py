@@ -23,6 +23,8 @@ class ScriptedEngine:
     context = 1_000_000
     fingerprint = ""
     continues = True
+    sees = False
+    tools = False
 
     def __init__(self, delay: float = 0.0) -> None:
         self._delay = delay

@@ -17,6 +17,7 @@ class States:
     """`blocks` blocks for one state each."""
 
     def __init__(self, blocks: int) -> None:
+        self.blocks = blocks
         self._free = list(range(blocks))
         self._sorted: list[tuple[int, ...]] = []
         self._blocks: OrderedDict[tuple[int, ...], int] = OrderedDict()  # the longest unused first

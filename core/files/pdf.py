@@ -8,6 +8,7 @@ from typing import IO
 
 from core.files.pdf_pages import ENCRYPTED, MOST_BYTES
 from core.files.unreadable import Unreadable
+from core.languages import msgid
 
 _SECONDS = 30.0
 
@@ -30,16 +31,16 @@ async def read(file: IO[bytes], *, seconds: float = _SECONDS) -> str:
             data = await process.stdout.read()  # the process bounds it
             ended = await process.wait()
     except TimeoutError:
-        raise Unreadable("it takes too long to read") from None
+        raise Unreadable(msgid("it takes too long to read")) from None
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
     if ended == ENCRYPTED:
-        raise Unreadable("it is protected by a password")
+        raise Unreadable(msgid("it is protected by a password"))
     if ended != 0:
-        raise Unreadable("it is damaged")
+        raise Unreadable(msgid("it is damaged"))
     if not (text := data[:MOST_BYTES].decode("utf-8", "replace").strip()):
-        raise Unreadable("there is no text in it, only pictures")
+        raise Unreadable(msgid("there is no text in it, only pictures"))
     return text

@@ -6,6 +6,7 @@ from typing import IO
 from charset_normalizer import from_bytes
 
 from core.files.unreadable import Unreadable
+from core.languages import msgid
 
 _MOST = 1_000_000  # bytes of a file's beginning; no budget of tokens asks for more
 _SAMPLE = 64_000  # bytes by which an encoding is guessed
@@ -26,7 +27,7 @@ def _encoding(data: bytes) -> str:
     if data.startswith(_WITH_ZEROS):
         return "utf-16"
     if b"\0" in data:
-        raise Unreadable("it is not text")
+        raise Unreadable(msgid("it is not text"))
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data)
     except UnicodeDecodeError:
@@ -34,5 +35,5 @@ def _encoding(data: bytes) -> str:
     else:
         return "utf-8"
     if (best := from_bytes(data[:_SAMPLE]).best()) is None:
-        raise Unreadable("it is not text")
+        raise Unreadable(msgid("it is not text"))
     return best.encoding

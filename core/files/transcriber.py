@@ -10,6 +10,7 @@ import openai
 from openai import AsyncOpenAI
 
 from core.files.unreadable import Unreadable
+from core.languages import msgid
 from core.turns import Attachment
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,10 @@ class Transcriber:
                 answer = await client.audio.transcriptions.create(model=settings.model, file=(name, sound))
         except (openai.OpenAIError, TimeoutError) as exc:
             log.warning("a voice message is not transcribed: %s", type(exc).__name__)
-            raise Unreadable("I could not make out its words") from exc
+            raise Unreadable(msgid("I could not make out its words")) from exc
         if not isinstance(words := getattr(answer, "text", None), str):
             log.warning("the transcription server answers with something else than a transcription")
-            raise Unreadable("I could not make out its words")
+            raise Unreadable(msgid("I could not make out its words"))
         if not words.strip():
-            raise Unreadable("I heard no words in it")
+            raise Unreadable(msgid("I heard no words in it"))
         return words.strip()

@@ -96,6 +96,11 @@ class ApiKeys:
         record: bytes | None = await self._client.read(lambda redis: redis.hget(self._key, digest))
         return None if record is None else msgspec.json.decode(record, type=ApiKey)
 
+    async def valid(self, secret: str) -> str | None:
+        """The id of the key that was made as `secret`, if it may be used."""
+        key = await self.find(secret)
+        return key.id if key is not None and key.is_valid else None
+
     async def all(self) -> Sequence[ApiKey]:
         """Every key, the oldest first."""
         return sorted((key for _, key in await self._records()), key=lambda key: key.created)

@@ -75,6 +75,10 @@ class Aside:
             commit=True,
         )
 
+    async def count(self) -> int:
+        """How many were set aside."""
+        return int(await self._client.ask("HLEN", self._key, key=self._key))
+
     async def all(self) -> list[SetAside]:
         """What was set aside, oldest first."""
         kept: dict[bytes, bytes] = await self._client.read(lambda redis: redis.hgetall(self._key))

@@ -15,8 +15,10 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
 
 from core.errors import LeaseLost, StoreUnavailable
+from core.store.branches import branches
 from core.store.channels import Channels
 from core.store.claim import Claim
 from core.store.client import Client
@@ -26,11 +28,14 @@ from core.store.pipe import outcomes
 from core.store.records import ShowingRecord
 from core.store.scripts import Call
 from core.store.streams import WorkQueue
-from core.store.taking import Taker
+from core.store.taking import Taker, Wanted
+from core.store.whereabouts import Whereabouts
 from core.summary import Summaries
 from core.turns import Conversation, Part, Turn, WhenBusy
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _ASK_AGAIN = 0.2
 
@@ -44,6 +49,7 @@ class Claims:
         client: Client,
         channels: Channels,
         queue: WorkQueue,
+        whereabouts: Whereabouts,
         *,
         max_turns: int,
         when_busy: WhenBusy = "queue",
@@ -55,6 +61,7 @@ class Claims:
         self.beat_every = beat_every
         self._client = client
         self._channels = channels
+        self._whereabouts = whereabouts
         self._taker = Taker(client, queue, lease=lease, when_busy=when_busy)
         self._keys = client.keys
         self._records = client.records
@@ -62,13 +69,16 @@ class Claims:
         self._outage = outage
         self._lease_ms = int(lease * 1000)
 
-    async def take(self, platforms: Collection[str], count: int, *, wait: float) -> list[Claim]:
-        """Claim at most `count` conversations that are ready on these platforms, or whose worker has gone.
+    async def take(
+        self, platforms: Collection[str], count: int, *, wait: float, wanted: Wanted | None = None
+    ) -> list[Claim]:
+        """Claim at most `count` conversations that are ready on these platforms, or whose worker has gone. What is
+        not `wanted` is left to others.
 
         Waits at most `wait` seconds for one. What was claimed when the caller is cancelled is handed back. Raises
         `StoreUnavailable`.
         """
-        return await self._taker.take(platforms, count, wait=wait)
+        return await self._taker.take(platforms, count, wait=wait, wanted=wanted)
 
     async def take_stale(self, platforms: Collection[str], count: int) -> list[Claim]:
         """Claim at most `count` conversations whose worker has not renewed its lease. Does not wait."""
@@ -156,6 +166,7 @@ class Claims:
         Raises `LeaseLost`, and `StoreUnavailable` when that takes too long.
         """
         recorded = claim.parts[part]
+        await self._patiently(lambda: self._whereabouts.note(claim.event, message))
         answer = await self._patiently(
             lambda: self._client.run("shown", self._of(claim, "c", "r"), claim.token, claim.fence, part, message)
         )
@@ -173,25 +184,29 @@ class Claims:
         summaries: Summaries | None = None,
         clear: bool = False,
         cut: int = 0,
+        branching: bool = False,
     ) -> None:
         """One atomic step, on disk when it returns: the event is answered, and its reply only to be delivered.
 
         Appends `turns` in place of the last `cut` ones, so that their numbers must follow `claim.last - cut`, and
-        stores the number of the turn where the window starts (`None`: unknown). Before that, `clear` forgets what
-        is remembered. `persona` is set for the place
-        ("": the default one; `None`: as it was). `summaries` take the place of the claim's, unless those were
-        forgotten meanwhile. `text` is kept for whoever delivers. Lease and entry stay ours.
+        stores the number of the turn where the window starts (`None`: unknown). Those that are cut off are kept
+        as a branch if it is `branching`. Before that, `clear` forgets what is remembered, branches too. `persona`
+        is set for the place ("": the default one; `None`: as it was). `summaries` take the place of the claim's,
+        unless those were forgotten meanwhile. `text` is kept for whoever delivers. Lease and entry stay ours.
 
         A store that is away is waited for, as by `shown`, which may be under way beside it. Raises `LeaseLost`,
         and `StoreUnavailable` when that takes too long.
         """
         kept = claim.last - cut
         assert [turn.number for turn in turns] == list(range(kept + 1, kept + 1 + len(turns)))
+        keys = [*self._of(claim, "c", "q", "t", "r"), self._keys.place(claim.conversation)]
+        if branching or clear:
+            keys += [self._keys.conversation("t", each) for each in branches(claim.conversation)]
         started = self._now()
         answer = await self._patiently(
             lambda: self._client.run(
                 "complete",
-                [*self._of(claim, "c", "q", "t", "r"), self._keys.place(claim.conversation)],
+                keys,
                 *(claim.token, claim.fence, self._lease_ms, claim.number, claim.last),
                 *(self._records.encode_text(text), "" if window is None else window, self._max_turns, int(clear)),
                 *(int(persona is not None), self._records.encode_text(persona) if persona else ""),
@@ -209,7 +224,8 @@ class Claims:
         self._end_if_lost(claim, answer)
         claim.deadline = started + self.lease
         claim.phase, claim.text, claim.last, claim.tries = "delivering", text, kept + len(turns), 1
-        claim.window = [*([] if clear else claim.window[: len(claim.window) - cut]), *turns]
+        before = [] if clear else [turn for turn in claim.window if turn.number <= kept]
+        claim.window = [*before, *turns]
         claim.summaries = Summaries() if clear else summaries or claim.summaries
 
     async def delivered(self, claim: Claim, *, instead: Turn | None = None) -> None:
@@ -221,7 +237,7 @@ class Claims:
         """
         answer = await self._client.run(
             "delivered",
-            [*self._of(claim, "c", "q", "r", "t"), claim.entry.stream],
+            [*self._of(claim, "c", "q", "r", "t"), claim.entry.stream, self._keys.ready(claim.conversation)],
             *self._ending(claim),
             b"" if instead is None else self._records.encode(instead),
             commit=True,
@@ -234,12 +250,31 @@ class Claims:
 
         Raises `LeaseLost` and `StoreUnavailable`.
         """
-        answer = await self._client.run(
-            "release", [*self._of(claim, "c"), claim.entry.stream], *self._ending(claim), int(begun)
-        )
+        await self._release(claim, self._keys.ready(claim.conversation), begun=begun)
+
+    async def pass_on(self, claim: Claim) -> None:
+        """Hand the conversation back, as `release` does one that was not begun, to whoever answers where its event
+        was said: it is ready among the conversations of that platform alone. Where it is so already, its entry
+        becomes stale: it may be another bot's.
+
+        Raises `LeaseLost` and `StoreUnavailable`.
+        """
+        there = self._keys.queue("ready", claim.event.said_in.platform, claim.conversation)
+        await self._release(claim, there, begun=False, stays=there == claim.entry.stream)
+
+    async def _release(self, claim: Claim, there: str, *, begun: bool, stays: bool = False) -> None:
+        keys = [*self._of(claim, "c"), claim.entry.stream, there]
+        answer = await self._client.run("release", keys, *self._ending(claim), int(begun), int(stays))
         self._end_if_lost(claim, answer)
 
-    async def _patiently(self, step: Callable[[], Awaitable[int]]) -> int:
+    async def was_taken_over(self, claim: Claim) -> bool:
+        """Whether somebody has claimed the conversation since. Not so where the lease was lost because what was
+        answered is forgotten. Raises `StoreUnavailable`."""
+        key = self._keys.conversation("c", claim.conversation)
+        fence: bytes | None = await self._client.ask("HGET", key, "fence", key=key)
+        return int(fence or 0) > claim.fence
+
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Its answer, however often the store is away within the time. The lease may well be ours still: when the
         store comes back, whoever is first has it."""
         until = self._now() + self._outage

@@ -1,20 +1,23 @@
 """Events that need no conversation: greetings and help. They are answered at least once, in no order."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 from core.errors import StoreUnavailable
 from core.store.client import Client
 from core.store.records import ShowingRecord
-from core.store.streams import Entry, WorkQueue
+from core.store.streams import CONSUMER, GROUP, Entry, WorkQueue
+from core.store.taking import Wanted
 from core.turns import Event
 
 log = logging.getLogger(__name__)
 
 STALE_AFTER = 60.0
-"""Seconds until an entry is given to somebody else: nothing renews it, so it must outlast a slow platform."""
+"""Seconds until an entry that nobody holds is given to somebody else: it must outlast a slow platform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,17 @@ class Control:
         self._client = client
         self._queue = queue
 
-    async def take(self, platforms: Collection[str], count: int, *, wait: float) -> list[ControlEntry]:
-        """At most `count` events of these platforms. Waits at most `wait` seconds. Raises `StoreUnavailable`."""
+    async def take(
+        self, platforms: Collection[str], count: int, *, wait: float, wanted: Wanted | None = None
+    ) -> list[ControlEntry]:
+        """At most `count` events of these platforms; what is not `wanted` is left to others. Waits at most `wait`
+        seconds. Raises `StoreUnavailable`."""
         taken: list[ControlEntry] = []
         for entry in await self._queue.read(platforms, count, wait=wait):
             try:
-                taken.append(ControlEntry(self._client.records.decode(Event, entry.fields[b"e"]), entry))
+                event = self._client.records.decode(Event, entry.fields[b"e"])
+                if wanted is None or wanted(event.said_in):
+                    taken.append(ControlEntry(event, entry))
             except StoreUnavailable as exc:
                 # Nothing depends on it, and it would come again for ever.
                 log.error("passed over entry %s of %s: %s", entry.id, entry.stream, exc)  # noqa: TRY400
@@ -54,6 +62,17 @@ class Control:
         channel = self._client.keys.watchers(entry.event.conversation)
         record = self._client.records.encode(ShowingRecord(entry.event.id, part, text, len(text), final))
         await self._client.read(lambda redis: redis.execute_command("PUBLISH", channel, record))
+
+    async def hold(self, entry: ControlEntry) -> None:
+        """Until cancelled: nobody else is given the entry, however long that is."""
+        while True:
+            await asyncio.sleep(STALE_AFTER / 3)
+            with suppress(StoreUnavailable):  # it holds for a while without
+                await self._renew(entry.entry)
+
+    async def _renew(self, entry: Entry) -> None:
+        stream = entry.stream
+        await self._client.ask("XCLAIM", stream, GROUP, CONSUMER, "0", entry.id, "JUSTID", key=stream)
 
     async def done(self, entry: ControlEntry) -> None:
         """It is answered, or cannot be. Raises `StoreUnavailable`."""

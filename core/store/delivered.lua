@@ -1,6 +1,7 @@
--- Ends an activation: the reply is in the room, or what stands there goes into memory instead of it.
+-- Ends an activation: the reply is in the room, or what stands there goes into memory instead of it. What waits then is
+-- ready in the stream `there`.
 -- Answers -1: the lease is lost, 1: ended (also when repeated).
-local conversation, mailbox, reply, turns, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local conversation, mailbox, reply, turns, ready, there = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local token, fence, entry, id, instead = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local state = redis.call('HMGET', conversation, 'own', 'fence', 'ended')
@@ -17,8 +18,8 @@ redis.call('DEL', reply)
 redis.call('XACK', ready, 'workers', entry)
 redis.call('XDEL', ready, entry)
 if redis.call('LLEN', mailbox) > 0 then
-  redis.call('HSET', conversation, 'entry', redis.call('XADD', ready, '*', 'c', id))
+  redis.call('HSET', conversation, 'entry', redis.call('XADD', there, '*', 'c', id))
 else
-  redis.call('HDEL', conversation, 'entry', 'stop')
+  redis.call('HDEL', conversation, 'entry', 'stop', 'more', 'more.of')
 end
 return 1

@@ -24,7 +24,7 @@ if not ended then
   end
   return 1
 end
-redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries', 'stop', 'entry', 'batch')
+redis.call('HDEL', conversation, 'own', 'until', 'phase', 'tries', 'stop', 'entry', 'batch', 'all')
 redis.call('DEL', reply)
 if state[2] then
   redis.pcall('XACK', ready, 'workers', state[2])

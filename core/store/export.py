@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import msgspec
 
 from core.store.aside import Aside
+from core.store.branches import branches, number_of, trunk
 from core.store.client import Client
 from core.store.forget import Person
 from core.store.inbox import StoreInbox
+from core.store.links import Links
 from core.store.places import settings
+from core.store.titles import Titles
 from core.store.walk import PAGE, Seen, Walk, Words, unseen
 from core.turns import Conversation, Event, Turn
 
@@ -32,13 +35,14 @@ class Export(_Record, frozen=True, tag="export"):
 
 
 class Said(_Record, frozen=True):
-    """A turn of a conversation. `agreed`: whoever said it, or was answered by it, has agreed that models learn
-    from what they say."""
+    """A turn of a conversation, or of the `branch` with that number that was left when an older message was
+    changed. `agreed`: whoever said it, or was answered by it, has agreed that models learn from what they say."""
 
     place: str
     thread: str
     turn: Turn
     agreed: bool = False
+    branch: int = 0
 
 
 class Summary(_Record, frozen=True):
@@ -51,12 +55,14 @@ class Summary(_Record, frozen=True):
 
 
 class Place(_Record, frozen=True):
-    """What is set for a place, and the server that it belongs to."""
+    """What is set for a place, the server that it belongs to, and the conversations that are listed in it: title
+    and time by thread."""
 
     place: str
     persona: str = ""
     server: str = ""
     settings: dict[str, str] = {}
+    titles: dict[str, tuple[str, float]] = {}
 
 
 class Waiting(_Record, frozen=True):
@@ -72,7 +78,15 @@ class SetAside(_Record, frozen=True):
     tries: int
 
 
-Exported = Export | Said | Summary | Place | Waiting | SetAside
+class Linked(_Record, frozen=True):
+    """An account that is joined with all others of that link; or with which bot one is, or in which private place:
+    then its account follows the link."""
+
+    name: str
+    link: str
+
+
+Exported = Export | Said | Summary | Place | Waiting | SetAside | Linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +109,16 @@ class Exporter:
                     yield record
         async for record in self._aside(lambda _event: True):
             yield record
+        for name, link in (await Links(self.client).all()).items():
+            yield Linked(name, link)
 
     async def conversation(self, conversation: Conversation) -> AsyncIterator[Exported]:
         """One conversation, with what is set for its place."""
         yield Export(FORMAT)
-        [words] = await self._walk.words([conversation])
-        async for record in self._conversation(conversation, words):
-            yield record
+        every = [conversation, *branches(conversation)]
+        for each, words in zip(every, await self._walk.words(every), strict=True):
+            async for record in self._conversation(each, words):
+                yield record
         async for record in self._place(conversation.place):
             yield record
         async for record in self._aside(lambda event: event.conversation == conversation):
@@ -111,7 +128,7 @@ class Exporter:
         """What a person said anywhere, and what was replied to it."""
         yield Export(FORMAT)
         async for conversation, words in self._all():
-            if conversation.platform != person.platform or not words.may_name(person.id, self.client.records):
+            if not (person.speaks_in(conversation) and words.may_name(person.id, self.client.records)):
                 continue
             events: set[str] = set()
             async for said in self._said(conversation, words):
@@ -123,6 +140,9 @@ class Exporter:
                     yield Waiting(event)
         async for record in self._aside(person.said):
             yield record
+        for name in await Links(self.client).accounts(str(person)):
+            if link := await Links(self.client).of(name):
+                yield Linked(name, link)
 
     @property
     def _walk(self) -> Walk:
@@ -142,12 +162,18 @@ class Exporter:
             yield Waiting(event)
 
     async def _said(self, conversation: Conversation, words: Words) -> AsyncIterator[Said]:
-        agreed = [person for person in self.agreed if person.platform == conversation.platform]
+        agreed = [person for person in self.agreed if person.speaks_in(conversation)]
         events: set[str] = set()
         async for turn in self._turns(conversation, words.turns):
             for person in agreed:
                 events |= person.events_in([turn])
-            yield Said(conversation.place, conversation.thread, turn, agreed=turn.event in events)
+            yield Said(
+                conversation.place,
+                trunk(conversation).thread,
+                turn,
+                agreed=turn.event in events,
+                branch=number_of(conversation),
+            )
 
     async def _turns(self, conversation: Conversation, page: Sequence[bytes]) -> AsyncIterator[Turn]:
         """In order, each once, also when the oldest go meanwhile. `page` is the first of it."""
@@ -165,7 +191,10 @@ class Exporter:
         fields: dict[bytes, bytes] = await self.client.ask("HGETALL", key, key=key)
         if fields:
             text = self.client.records.text_if_readable(fields.get(b"persona"), Conversation(place))
-            yield Place(place, text or "", fields.get(b"server", b"").decode(), settings(fields))
+            server = fields.get(b"server", b"").decode()
+            listed = await Titles(self.client).of(place)
+            titles = {each.conversation.thread: (each.title, each.at) for each in listed}
+            yield Place(place, text or "", server, settings(fields), titles)
 
     async def _aside(self, matches: Callable[[Event], bool]) -> AsyncIterator[Exported]:
         for entry in await Aside(self.client, self.inbox).all():

@@ -1,7 +1,7 @@
 -- A worker's heartbeat; with an empty `worker` it leaves, or somebody who is no worker has a look. Answers how many
--- workers live, for each bot that must be silent its name and how many milliseconds are left, and, when somebody
--- leaves or looks, the workers that have beaten within the last `lately` milliseconds.
-local workers, pauses = KEYS[1], KEYS[2]
+-- workers live, for each bot that must be silent its name and how many milliseconds are left, when somebody leaves
+-- or looks, the workers that have beaten within the last `lately` milliseconds, and the platforms that are held.
+local workers, pauses, held = KEYS[1], KEYS[2], KEYS[3]
 local worker, before, life, lately = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -25,4 +25,4 @@ for i = 1, #all, 2 do
     redis.call('HDEL', pauses, all[i])
   end
 end
-return {redis.call('ZCARD', workers), left, others}
+return {redis.call('ZCARD', workers), left, others, redis.call('SMEMBERS', held)}

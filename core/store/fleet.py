@@ -1,13 +1,15 @@
-"""Who is alive, for which platforms, and which bots must be silent. Platforms and bots are names here.
+"""Who is alive, for which adapters, which bots must be silent, and which adapters the operator holds. Adapters
+and bots are names here.
 
 A worker beats; whoever has not done so for 15 s, by the server's clock, is not counted. A pause is published, and
-found by the next beat in case that was lost.
+found by the next beat in case that was lost. What is held stays so until it is let go, and is found by the next
+beat of each.
 """
 
 import asyncio
 import secrets
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from core.store.channels import Channels
 from core.store.client import Client
@@ -31,11 +33,30 @@ class StoreFleet:
         self._beat_as = ""
         self._workers = 1
         self._paused_until: dict[str, float] = {}
+        self._held: frozenset[str] = frozenset()
         self.listening = channels.listening(self._keys.channel(_PAUSES), self._hear)
 
     @property
     def workers(self) -> int:
         return self._workers
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The platforms on which nobody is to be answered now, as of the last beat or look."""
+        return self._held
+
+    async def hold(self, platform: str) -> None:
+        """Let nobody be answered there until `let_go`: what is said waits. Raises `StoreUnavailable`."""
+        await self._order("SADD", platform)
+
+    async def let_go(self, platform: str) -> None:
+        """Have what waits there answered. Raises `StoreUnavailable`."""
+        await self._order("SREM", platform)
+
+    async def _order(self, command: Literal["SADD", "SREM"], platform: str) -> None:
+        key = self._keys.fleet("held")
+        await self._client.ask(command, key, platform, key=key, commit=True)
+        await self._tell("", "")
 
     async def beat(self, platforms: Collection[str] = ()) -> None:
         """Say that this worker is alive and which platforms it delivers to, and learn about the others.
@@ -69,10 +90,11 @@ class StoreFleet:
 
     async def _tell(self, worker: str, before: str) -> list[bytes]:
         now = asyncio.get_running_loop().time()
-        keys = [self._keys.fleet("workers"), self._keys.fleet("pauses")]
+        keys = [self._keys.fleet("workers"), self._keys.fleet("pauses"), self._keys.fleet("held")]
         answer: list[Any] = await self._client.run("fleet", keys, worker, before, ALIVE_MS, _LATELY_MS)
-        workers, pauses, others = answer
+        workers, pauses, others, held = answer
         self._workers = max(1, workers)
+        self._held = frozenset(platform.decode() for platform in held)
         self._paused_until = {bot: until for bot, until in self._paused_until.items() if until > now}
         for bot, left in zip(pauses[::2], pauses[1::2], strict=True):
             self._hush(bot.decode(), int(left) / 1000)

@@ -1,25 +1,32 @@
 """Forgetting: a conversation, a person, a room, a server, everything; completely, and while others go on.
 
-Whatever holds words goes: what waits, what is remembered, the summary, the reply under way, what was set aside
-and what nobody could read. With a person goes what they said and what was replied to it, everywhere; the turns of
-others stay. Where a turn is taken out of the middle an empty one stands in its place. Marks that an event was seen
-have ids in them and stay until they expire: without them a platform's redelivery would be answered.
+Whatever holds words goes: what waits, what is remembered, the summary, the title, the reply under way, what was
+set aside and what nobody could read. With a person goes what they said and what was replied to it, everywhere; the
+turns of others stay. Where a turn is taken out of the middle an empty one stands in its place. Marks that an event
+was seen have ids in them and stay until they expire: without them a platform's redelivery would be answered.
 
 A person's conversations are found by a pass through all (`walk`). An index by person would cost every turn time
 and space, and could be incomplete; this is asked for rarely, and then must be complete.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from core.errors import StoreUnavailable
+from core.scope import PEOPLE, belongs_to_one, persons
 from core.store.aside import Aside
+from core.store.branches import branches, trunk
 from core.store.client import Client
 from core.store.inbox import STOPS, StoreInbox
 from core.store.keys import conversation_id
+from core.store.links import Links
+from core.store.news import tell
 from core.store.records import Unreadable, forgotten, is_forgotten
+from core.store.titles import title_field
 from core.store.walk import PAGE, Seen, Walk, Words, batches, unseen
-from core.turns import Conversation, Event, Turn
+from core.store.whereabouts import Whereabouts
+from core.turns import Conversation, Event, News, Turn
 
 _TRIES = 100  # a conversation may change while it is read, but not for ever
 _SWAPPED_AT_ONCE = 50
@@ -32,11 +39,20 @@ class Person:
     platform: str
     id: str
 
+    def __str__(self) -> str:
+        return f"{self.platform}/{self.id}"
+
     def said(self, event: Event) -> bool:
         return event.speaker.id == self.id and event.room.platform == self.platform
 
     def wrote(self, turn: Turn) -> bool:
-        return turn.role == "user" and turn.speaker is not None and turn.speaker.id == self.id
+        if turn.role != "user" or turn.speaker is None:
+            return False
+        return turn.speaker.id == self.id and turn.event.startswith(self.platform)
+
+    def speaks_in(self, conversation: Conversation) -> bool:
+        """Whether they may."""
+        return conversation.platform in {self.platform, PEOPLE}
 
     def events_in(self, turns: Iterable[Turn | None]) -> set[str]:
         """The events that these turns of theirs came from."""
@@ -46,7 +62,14 @@ class Person:
         """Another one's turn without their words in it, and without their votes for it and for its versions."""
         versions = tuple(replace(each, votes=self._others(each.votes)) for each in turn.versions)
         quotes = tuple(quote for quote in turn.quotes if quote.speaker.id != self.id)
-        return replace(turn, votes=self._others(turn.votes), versions=versions, quotes=quotes)
+        return replace(
+            turn,
+            votes=self._others(turn.votes),
+            versions=versions,
+            quotes=quotes,
+            documents=tuple(each for each in turn.documents if each.speaker != self.id),
+            pictures=tuple(each for each in turn.pictures if each.speaker != self.id),
+        )
 
     def _others(self, votes: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
         return tuple(vote for vote in votes if vote[0] != self.id)
@@ -82,12 +105,18 @@ class Forget:
         self._keys = client.keys
         self._records = client.records
         self._aside = Aside(client, inbox)
+        self._links = Links(client)
+        self._whereabouts = Whereabouts(client)
         self._walk = Walk(client, seen)
 
     async def conversation(self, conversation: Conversation) -> int:
         gone = await self._erase(conversation)
+        await tell(self._client, News(conversation, "gone"))
         gone |= await self._end_control(conversation, lambda event: event.conversation == conversation)
         gone |= await self._aside.forget(lambda event: event.conversation == conversation, str(conversation)) > 0
+        if belongs_to_one(conversation):
+            async for page in self._walk.keys("w"):
+                await self._whereabouts.forget(page, lambda _place, remembers: remembers == conversation)
         return int(gone)
 
     async def room(self, place: str) -> int:
@@ -118,22 +147,33 @@ class Forget:
         )
 
     async def everything(self) -> int:
+        await self._links.drop()
         return await self._places(lambda _place: True, lambda _event: True, "")
 
-    async def person(self, person: Person) -> int:
-        """What they said, and what was replied to it; not the rest of their conversations."""
+    async def person(self, *accounts: Person) -> int:
+        """What one person said, from any of these accounts, and what was replied to it; not the rest of their
+        conversations. The accounts are joined with none any more."""
         found: set[str] = set()
         async for conversations in self._walk.conversations():
-            ours = [conversation for conversation in conversations if conversation.platform == person.platform]
+            ours = [each for each in conversations if any(person.speaks_in(each) for person in accounts)]
             for conversation, words in zip(ours, await self._walk.words(ours), strict=True):
-                if not words.may_name(person.id, self._records):
-                    continue
-                expelled = await self._expel_all(conversation, words, person)
-                if await self._blank(conversation, words.turns, person) or expelled:
-                    found.add(conversation_id(conversation))
-                    await self._drop_if_empty(conversation)
-        await self._forget_beside(lambda _place: False, person.said, person.id)
+                for person in accounts:
+                    if person.speaks_in(conversation) and await self._forget_in(conversation, words, person):
+                        found.add(conversation_id(trunk(conversation)))
+        for person in accounts:
+            is_theirs = partial(_is_theirs, person, found)
+            await self._forget_beside(lambda _place: False, person.said, person.id, is_theirs)
+            await self._links.leave(str(person))
         return len(found)
+
+    async def _forget_in(self, conversation: Conversation, words: Words, person: Person) -> bool:
+        if not words.may_name(person.id, self._records):
+            return False
+        expelled = await self._expel_all(conversation, words, person)
+        if await self._blank(conversation, words.turns, person) or expelled:
+            await self._drop_if_empty(conversation)
+            return True
+        return False
 
     async def message(self, conversation: Conversation, message: str) -> int:
         """What a person said in a message, and what was replied to it; an answer under way ends."""
@@ -143,7 +183,10 @@ class Forget:
         if expelled:
             name, channel = conversation_id(conversation), self._keys.channel(STOPS)
             await self._client.read(lambda redis: redis.execute_command("PUBLISH", channel, name))
-        return int(await self._blank(conversation, words.turns, meant) or expelled)
+        gone = await self._blank(conversation, words.turns, meant) or expelled
+        for branch in branches(conversation):  # afterwards: turns move into a branch, and never out of one
+            gone |= await self._blank(branch, await self._walk.turns(branch, 0), meant)
+        return int(gone)
 
     async def _places(self, is_meant: Callable[[str], bool], matches: Callable[[Event], bool], named: str) -> int:
         gone: set[str] = set()
@@ -151,29 +194,45 @@ class Forget:
             for conversation in conversations:
                 if is_meant(conversation.place):
                     await self._erase(conversation)
-                    gone.add(conversation_id(conversation))
+                    gone.add(conversation_id(trunk(conversation)))
         await self._forget_beside(is_meant, matches, named)
         return len(gone)
 
     async def _forget_beside(
-        self, is_meant: Callable[[str], bool], matches: Callable[[Event], bool], named: str
+        self,
+        is_meant: Callable[[str], bool],
+        matches: Callable[[Event], bool],
+        named: str,
+        is_theirs: Callable[[str, Conversation], bool] = lambda _place, _remembers: False,
     ) -> None:
-        """What lies beside the conversations: what is set for a place, greetings, what was set aside."""
-        async for page in self._walk.keys("p", "ctl", "unreadable"):
+        """What lies beside the conversations: what is set for a place, greetings, what was set aside, and where
+        messages are remembered."""
+
+        def is_remembered(place: str, remembers: Conversation) -> bool:
+            return is_meant(place) or is_meant(remembers.place) or is_theirs(place, remembers)
+
+        async for page in self._walk.keys("p", "ctl", "unreadable", "w"):
+            await self._whereabouts.forget(page, is_remembered)
             for key, kind, name in page:
                 if kind == "p":
                     if is_meant(name):
                         await self._client.ask("DEL", key, key=key, commit=True)
                 elif kind == "ctl":
                     await self._end_entries(key, matches)
-                else:
+                elif kind == "unreadable":
                     await self._drop_unreadable(key, is_meant, named)
         await self._aside.forget(matches, named)
 
     async def _erase(self, conversation: Conversation) -> bool:
         keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t", "r")]
-        keys += [self._keys.ready(conversation), self._keys.unreadable(conversation)]
-        return bool(await self._client.run("forget", keys, conversation_id(conversation), commit=True))
+        keys += [
+            self._keys.ready(conversation),
+            self._keys.unreadable(conversation),
+            self._keys.place(conversation),
+        ]
+        keys += [self._keys.conversation("t", each) for each in branches(conversation)]
+        args = conversation_id(conversation), title_field(conversation)
+        return bool(await self._client.run("forget", keys, *args, commit=True))
 
     async def _expel_all(self, conversation: Conversation, words: Words, person: Person | Message) -> bool:
         """Whether an event of theirs waited or was being answered, which is gone now."""
@@ -203,9 +262,10 @@ class Forget:
                 for batch in batches(reversed(meant), _SWAPPED_AT_ONCE)  # a reply is found by its question
             ]
             if all(done):
-                # It was made of all that was said.
+                # They were made of all that was said.
                 state = self._keys.conversation("c", conversation)
                 await self._client.ask("HDEL", state, "summary", key=state, commit=True)
+                await self._drop_title(conversation)
                 return True
             turns = await self._walk.turns(conversation, 0)
         raise StoreUnavailable(f"{conversation} changes all the time")
@@ -221,6 +281,12 @@ class Forget:
                 return
         keys = [self._keys.conversation(kind, conversation) for kind in ("c", "q", "t")]
         await self._client.run("expire", keys, first, count, commit=True)
+        await self._drop_title(conversation)
+
+    async def _drop_title(self, conversation: Conversation) -> None:
+        key = self._keys.place(conversation)
+        if await self._client.ask("HDEL", key, title_field(trunk(conversation)), key=key, commit=True):
+            await tell(self._client, News(trunk(conversation), "listed"))
 
     async def _turns_of(
         self, person: Person | Message, conversation: Conversation, page: Sequence[bytes]
@@ -275,3 +341,10 @@ class Forget:
             place = fields[b"c"].decode().partition("\0")[0]
             if is_meant(place) or (named and named.encode() in fields[b"e"]):
                 await self._client.ask("XDEL", stream, entry, key=stream, commit=True)
+
+
+def _is_theirs(person: Person, found: Container[str], place: str, remembers: Conversation) -> bool:
+    """Whether a message that stands in `place` is remembered in a conversation of theirs alone, or in one of those
+    in which something was `found`."""
+    theirs = remembers == persons(remembers.place, person.id) or conversation_id(remembers) in found
+    return theirs and Conversation(place).platform == person.platform

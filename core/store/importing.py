@@ -11,11 +11,14 @@ import msgspec
 from core import summary
 from core.errors import CoreError, StoreUnavailable
 from core.store.aside import Aside
+from core.store.branches import branch
 from core.store.client import Client
-from core.store.export import FORMAT, Export, Exported, Place, Said, SetAside, Summary, Waiting
+from core.store.export import FORMAT, Export, Exported, Linked, Place, Said, SetAside, Summary, Waiting
 from core.store.inbox import StoreInbox
+from core.store.links import Links
 from core.store.places import PREFIX
-from core.store.records import forgotten
+from core.store.records import TitleRecord, forgotten
+from core.store.titles import title_field
 from core.turns import Conversation, Turn
 
 _AT_ONCE = 100
@@ -60,8 +63,9 @@ class Importer:
 
     async def _take(self, record: Exported) -> None:
         if isinstance(record, Said):
-            first = self._turns[0] if self._turns else record
-            if (first.place, first.thread) != (record.place, record.thread) or len(self._turns) >= _AT_ONCE:
+            before = self._turns[0] if self._turns else record
+            is_full = len(self._turns) >= _AT_ONCE and not record.branch
+            if is_full or _where(before) != _where(record):
                 await self._flush()
             self._turns.append(record)
             return
@@ -74,15 +78,21 @@ class Importer:
                 key = self._keys.conversation("c", Conversation(place, thread))
                 summaries = self._records.encode(summary.Summaries(summary.Summary(text, upto)))
                 await self._client.ask("HSETNX", key, "summary", summaries, key=key, commit=True)
-            case Place(place=place, persona=persona, server=server, settings=settings):
+            case Place(place=place, persona=persona, server=server, settings=settings, titles=titles):
                 key = self._keys.place(Conversation(place))
                 await self._set(key, persona=persona)
                 if server:
                     await self._client.ask("HSETNX", key, "server", server, key=key, commit=True)
                 for name, value in settings.items():
                     await self._client.ask("HSETNX", key, PREFIX + name.encode(), value, key=key, commit=True)
+                for thread, title in titles.items():
+                    field = title_field(Conversation(place, thread))
+                    data = self._records.encode(TitleRecord(*title))
+                    await self._client.ask("HSETNX", key, field, data, key=key, commit=True)
             case Waiting(event=event):
                 await self._inbox.accept(event)
+            case Linked(name=name, link=link):
+                await Links(self._client).put(name, link)
             case SetAside(event=event, tries=tries):
                 await self._aside.put(event, tries)
 
@@ -94,10 +104,16 @@ class Importer:
     async def _flush(self) -> None:
         if not self._turns:
             return
-        conversation = Conversation(self._turns[0].place, self._turns[0].thread)
+        conversation = _where(self._turns[0])
         turns = sorted((said.turn for said in self._turns), key=lambda turn: turn.number)
+        is_branch = bool(self._turns[0].branch)
         self._turns = []
         state, memory = (self._keys.conversation(kind, conversation) for kind in ("c", "t"))
+        if is_branch:
+            # It comes as a whole where there is none.
+            if await self._client.ask("EXISTS", memory, key=memory):
+                return
+            await self._client.ask("DEL", state, key=state, commit=True)
         for _ in range(_TRIES):
             last = int(await self._client.ask("HGET", state, "last", key=state) or 0)
             kept: int = await self._client.ask("LLEN", memory, key=memory)
@@ -109,8 +125,15 @@ class Importer:
             if await self._client.run(
                 "import", [state, memory], last, new[-1].number, self._most, *records, commit=True
             ):
-                return
-        raise StoreUnavailable(f"{conversation} changes all the time")
+                break
+        else:
+            raise StoreUnavailable(f"{conversation} changes all the time")
+        if is_branch:  # which has a list of turns and no more
+            await self._client.ask("DEL", state, key=state, commit=True)
+
+
+def _where(said: Said) -> Conversation:
+    return branch(Conversation(said.place, said.thread), said.branch)
 
 
 def _without_gaps(turns: Sequence[Turn], last: int, most: int) -> Iterable[Turn]:

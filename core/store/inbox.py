@@ -16,6 +16,7 @@ from core.store.channels import Channels
 from core.store.client import Client
 from core.store.keys import conversation_id
 from core.store.records import Records, ShowingRecord
+from core.store.whereabouts import Whereabouts
 from core.turns import Conversation, Event, Shown, Turn, WhenBusy
 
 MAILBOX = 256
@@ -36,21 +37,36 @@ _UNSEEN_CHANGES = 64
 class StoreInbox:
     """`core.turns.Inbox` on Redis. `when_busy` is for places where nothing else is set."""
 
-    def __init__(self, client: Client, channels: Channels, when_busy: WhenBusy = "queue") -> None:
+    def __init__(
+        self, client: Client, channels: Channels, whereabouts: Whereabouts, when_busy: WhenBusy = "queue"
+    ) -> None:
         self._client = client
+        self._whereabouts = whereabouts
         self._when_busy = when_busy
         self._channels = channels
         self._keys = client.keys
         self._records = client.records
 
     async def accept(self, event: Event) -> bool:
+        """As `core.turns.Inbox` has it. What was seen is known where it was said as well as in its conversation,
+        so that it stays known when memory is shared otherwise."""
+        if event.said_in.place == event.conversation.place:
+            return await self._accept(event)
+        seen = self._keys.seen(event.id, event.said_in)
+        if await self._client.ask("EXISTS", seen, key=seen):
+            return False
+        taken = await self._accept(event)
+        await self._client.ask("SET", seen, 1, "EX", _seconds(REMEMBERED), key=seen)
+        return taken
+
+    async def _accept(self, event: Event) -> bool:
         # The token tells a repetition of this call, whose answer was lost, from another delivery of the event.
         token = secrets.token_urlsafe(8)
         seen = self._keys.seen(event.id, event.conversation)
         match event.kind:
             case "stop":
                 answer = await self._stop(event, seen, token)
-            case "start" | "help" | "vote" | "delete" | "setting":
+            case "start" | "help" | "vote" | "delete" | "setting" | "command" | "refused":
                 stream = self._keys.queue("ctl", event.room.platform, event.conversation)
                 answer = await self._client.run(
                     "control",
@@ -75,14 +91,19 @@ class StoreInbox:
             [
                 self._keys.conversation("c", conversation),
                 self._keys.conversation("q", conversation),
-                self._keys.queue("ready", event.room.platform, conversation),
+                self._keys.ready(conversation),
                 seen,
                 self._keys.place(conversation),
             ],
             *(token, self._records.encode(event), conversation_id(conversation), MAILBOX, _seconds(REMEMBERED)),
             *(self._keys.channel(STOPS), self._when_busy if event.kind == "message" else "", ends),
+            *(int(event.more_within * 1000), event.speaker.id, int(event.called)),
             commit=True,
         )
+        # What was seen before too: whoever took it may have ended before this. What is not called for may not be
+        # wanted at all, and then nothing is kept of it.
+        if event.kind == "message" and (answer > 0 or event.called):
+            await self._whereabouts.note(event, event.message, *event.also)
         return answer
 
     async def _under_edit(self, event: Event) -> bytes:

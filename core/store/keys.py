@@ -6,18 +6,29 @@ follows from a conversation's place alone: a place's persona and all conversatio
     {s}:c:<conversation>   hash     the ready entry, lease, fence, phase, counts, window start, stop mark, the
                                     summaries as one record, and who is writing one
     {s}:q:<conversation>   list     mailbox: accepted events not yet answered
-    {s}:t:<conversation>   list     memory: one record a turn; the last one's number is in the hash
+    {s}:t:<conversation>   list     memory: one record a turn; the last one's number is in the hash. What was left
+                                    when an older message was changed has names of its own: see `branches`
     {s}:r:<conversation>   hash     the reply under way: its parts, and the final text while it is delivered
-    {s}:p:<place>          hash     what is set for a place (the persona, `set.<name>`), and the server that it has
-    {s}:ready:<platform>   stream   conversations with mail, one entry per activation
+    {s}:p:<place>          hash     what is set for a place (the persona, `set.<name>`), the titles of the
+                                    conversations that are listed in it (`title.<thread>`), and the server it has
+    {s}:ready:<platform>   stream   conversations with mail, one entry per activation; those that are on several
+                                    platforms have a stream of their own, until whoever claims one finds that it is
+                                    to be answered on another platform than its own
     {s}:ctl:<platform>     stream   events that need no conversation
     {s}:unreadable         stream   events that nobody could read, the last few
     {s}:d:<event>          string   events seen; expires
+    {s}:w:<message>        string   which conversation remembers a message, by the place where it stands; expires
     {s}:v:<key>            string   what an adapter keeps; expires
     {s}:v:lease/<bot>      string   which process holds the bot's connection; expires
     {s}:v:aside            hash     events that were set aside, by id
+    {s}:v:consents         hash     who agreed that models learn from them, and who did not
+    {s}:v:links            hash     which accounts are one person's: the link of each, with which bots, and where
+    {s}:v:link-codes       hash     the codes with which accounts are joined, by the digest of each; expires
+    {s}:v:secrets          hash     tokens that adapters keep, by their names
+    {s}:v:ticket/<name>    string   something that was begun and is good once; expires
     {s}:v:api-keys         hash     the keys of the API, by the digest of each
     {s}:api:<id>           hash     what a key of the API has left of its limits; expires
+    {s}:used:<name>        hash     what a person or a place has used of its limits; expires
     {s}:v:upkeep/<version> string   there while no pass through the store is due; expires
 
 `schema` has three keys beside the shards.
@@ -121,13 +132,27 @@ class Keys:
     def seen(self, event: str, conversation: Conversation) -> str:
         return f"{self._shard(conversation.place)}:d:{event}"
 
+    def whereabouts(self, conversation: Conversation, message: str) -> str:
+        """Of the platform's `message` in the place of `conversation`."""
+        standing = Conversation(conversation.place, message)
+        return f"{self._shard(conversation.place)}:w:{conversation_id(standing)}"
+
     def value(self, key: str) -> str:
         return f"{self._shard(key)}:v:{key}"
+
+    @property
+    def links(self) -> tuple[str, str]:
+        """Two hashes that lie together: links, and codes."""
+        shard = self._shard("links")
+        return f"{shard}:v:links", f"{shard}:v:link-codes"
 
     def api(self, key_id: str) -> str:
         return f"{self._shard(key_id)}:api:{key_id}"
 
-    def fleet(self, kind: Literal["workers", "pauses"]) -> str:
+    def used(self, name: str) -> str:
+        return f"{self._shard(name)}:used:{name}"
+
+    def fleet(self, kind: Literal["workers", "pauses", "held"]) -> str:
         return f"{self._prefix}{{{self.tags[0]}}}:fleet:{kind}"
 
     def pattern(self, kind: str = "*") -> str:

@@ -56,6 +56,16 @@ class ShowingRecord(msgspec.Struct, array_like=True, frozen=True):
         return Part(self.text, self.end, None if message is None else message.decode())
 
 
+class TitleRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A conversation in its place's list."""
+
+    title: str
+    at: float
+
+    def __repr__(self) -> str:
+        return f"TitleRecord(at={self.at})"
+
+
 class AsideRecord(msgspec.Struct, frozen=True, array_like=True):
     """An event that was set aside after so many tries."""
 
@@ -64,7 +74,8 @@ class AsideRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (Event, Turn, ShowingRecord, AsideRecord, Summaries)
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in (Event, Turn, ShowingRecord, TitleRecord, AsideRecord, Summaries)
 }
 _pauses = msgspec.msgpack.Decoder(tuple[str, float])
 
@@ -79,7 +90,7 @@ class Records:
     def __init__(self, keyring: Keyring | None = None) -> None:
         self._keyring = keyring
 
-    def encode(self, record: Event | Turn | ShowingRecord | AsideRecord | Summaries) -> bytes:
+    def encode(self, record: Event | Turn | ShowingRecord | TitleRecord | AsideRecord | Summaries) -> bytes:
         return self._wrap(encode_plain(_bare(record)))
 
     def decode(self, kind: type[T], data: bytes) -> T:
@@ -115,6 +126,12 @@ class Records:
         for summaries in self._readable(Summaries, [data] if data else [], of):
             return summaries
         return NO_SUMMARIES
+
+    def title(self, data: bytes | None, of: Conversation) -> TitleRecord | None:
+        """That of one conversation, which it can do without: as for `text_if_readable`."""
+        for title in self._readable(TitleRecord, [data] if data else [], of):
+            return title
+        return None
 
     def turns(self, records: Iterable[bytes], of: Conversation) -> list[Turn]:
         """Turns of one conversation, without those that were forgotten. What cannot be read is left out, and the

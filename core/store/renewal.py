@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from core.errors import StoreUnavailable
+from core.store import titles
 from core.store.client import Client
 from core.store.records import Unreadable
 from core.store.walk import PAGE, Seen, Walk, Words, batches, unseen
@@ -38,11 +39,14 @@ class Renewal:
             await self._conversations(some)
         for key, kind, _ in page:
             if kind == "p":
-                persona: bytes | None = await self._client.ask("HGET", key, "persona", key=key)
-                await self._fields(key, {b"persona": persona} if persona else {})
+                fields: dict[bytes, bytes] = await self._client.ask("HGETALL", key, key=key)
+                words = {name: record for name, record in fields.items() if _holds_words(name)}
+                await self._fields(key, words)
 
     async def apply_beside(self) -> None:
-        """Renew what was set aside: a time in the clear stands before each record."""
+        """Renew secrets, and what was set aside: there a time in the clear stands before each record."""
+        secrets = self._keys.value("secrets")
+        await self._fields(secrets, await self._client.ask("HGETALL", secrets, key=secrets))
         key = self._keys.value("aside")
         kept: dict[bytes, bytes] = await self._client.ask("HGETALL", key, key=key)
         for name, value in kept.items():
@@ -114,6 +118,11 @@ async def rotate(client: Client, seen: Seen = unseen) -> int:
     if others:
         await client.ask("SREM", sealed_by, *others, key=sealed_by, commit=True)
     return renewal.renewed
+
+
+def _holds_words(field: bytes) -> bool:
+    """Whether a field of a place does."""
+    return field == b"persona" or field.startswith(titles.PREFIX)
 
 
 def _is_record(field: bytes) -> bool:

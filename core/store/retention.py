@@ -16,6 +16,7 @@ from core.store.keys import parse_conversation
 from core.store.pipe import outcomes
 from core.store.records import Unreadable
 from core.store.scripts import Call
+from core.store.titles import Titles
 from core.store.walk import Walk
 from core.turns import Conversation, Turn
 
@@ -31,6 +32,7 @@ class Retention:
         self._keys = client.keys
         self._aside = aside
         self._walk = Walk(client)
+        self._titles = Titles(client)
         self._keep = keep
         self._max_turns = max_turns
 
@@ -44,12 +46,21 @@ class Retention:
                 shards.setdefault(self._keys.tag(conversation.place), []).append((key, conversation))
             elif kind == "unreadable" and oldest:
                 await self._client.ask("XTRIM", key, "MINID", int(oldest * 1000), key=key)
+            elif kind == "p" and oldest:
+                await self._drop_titles(name, oldest)
         calls = [Call.of("ages", [key for key, _ in of_shard]) for of_shard in shards.values()]
         for of_shard, answer in zip(shards.values(), await outcomes(self._client.start_all(calls)), strict=True):
             if isinstance(answer, Exception):
                 raise answer
             for (_, conversation), ages in zip(of_shard, answer, strict=True):
                 await self._trim(conversation, oldest, *ages)
+
+    async def _drop_titles(self, place: str, oldest: float) -> None:
+        """Of conversations in which nobody has spoken since: nothing is left of them."""
+        for listed in reversed(await self._titles.of(place)):
+            if listed.at >= oldest:
+                return
+            await self._titles.drop(listed.conversation)
 
     async def apply_beside(self) -> None:
         """Let go what is too old of what was set aside."""

@@ -10,9 +10,10 @@ from typing import Literal
 from core.store.durability import Command
 
 ScriptName = Literal[
-    "accept", "ages", "aside", "beat", "blame", "claim", "complete", "control", "delivered", "done", "expel",
-    "expire", "fleet", "fold", "folded", "forget", "import", "keep_fold", "lease", "pause", "put_back",
-    "release", "showing", "shown", "spend", "stale", "stop", "swap", "swap_fields", "turns", "unreadable", "words",
+    "accept", "ages", "allowance", "aside", "beat", "blame", "claim", "complete", "control", "delivered", "done",
+    "expel", "expire", "fleet", "fold", "folded", "forget", "import", "keep_fold", "lease", "link_join",
+    "link_leave", "link_offer", "pause", "put_back", "release", "showing", "shown", "spend", "stale", "stop",
+    "swap", "swap_fields", "turns", "unreadable", "words",
 ]  # fmt: skip
 
 

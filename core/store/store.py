@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from core.errors import StoreUnavailable
+from core.store.announcements import Announcements
 from core.store.aside import Aside
 from core.store.background import background
 from core.store.channels import Channels
@@ -14,31 +15,41 @@ from core.store.client import Client, StoreSettings, open_client
 from core.store.control import STALE_AFTER, Control
 from core.store.fleet import StoreFleet
 from core.store.folds import Folds
+from core.store.forget import Forget
 from core.store.inbox import StoreInbox
+from core.store.library import Library
 from core.store.memory import Memory
 from core.store.places import Places
 from core.store.retention import Retention
 from core.store.streams import WorkQueue
+from core.store.titles import Titles
 from core.store.upkeep import Upkeep
+from core.store.vault import Vault
 from core.store.votes import Votes
+from core.store.whereabouts import Whereabouts
 
 _LEAVE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What `open_store` yields. `inbox` is for adapters, `claims`, `folds`, `control`, `votes`, `places` and
-    `fleet` are for workers, and `upkeep` must run in some process."""
+    """What `open_store` yields. `inbox`, `library` and `vault` are for adapters, `claims`, `folds`, `control`,
+    `votes`, `whereabouts`, `places` and `fleet` are for workers, `announcements` for the operator's page, and
+    `upkeep` must run in some process."""
 
     inbox: StoreInbox
+    library: Library
+    vault: Vault
     claims: Claims
     folds: Folds
     control: Control
     memory: Memory
     votes: Votes
+    whereabouts: Whereabouts
     places: Places
     fleet: StoreFleet
     upkeep: Upkeep
+    announcements: Announcements
     client: Client
 
     async def ping(self) -> None:
@@ -64,10 +75,12 @@ async def open_store(
         ready = WorkQueue(client, "ready", tasks, stale_after=lease)
         control = Control(client, WorkQueue(client, "ctl", tasks, stale_after=STALE_AFTER))
         most = settings.max_turns + settings.max_turns % 2  # an answer goes with its question
+        whereabouts = Whereabouts(client, keep=settings.keep)
         claims = Claims(
             client,
             channels,
             ready,
+            whereabouts,
             max_turns=most,
             when_busy=settings.when_busy,
             lease=lease,
@@ -76,13 +89,31 @@ async def open_store(
         )
         folds = Folds(client, lease=lease, beat_every=beat_every)
         fleet = StoreFleet(client, channels)
-        inbox, memory = StoreInbox(client, channels, settings.when_busy), Memory(client)
+        inbox = StoreInbox(client, channels, whereabouts, settings.when_busy)
+        memory = Memory(client)
         votes = Votes(client, memory)
+        places = Places(client)
+        library = Library(client, channels, Titles(client), places, Forget(client, inbox))
         retention = Retention(client, Aside(client, inbox), keep=settings.keep, max_turns=most)
         upkeep = Upkeep(client, retention)
         async with fleet.listening:
             try:
-                yield Store(inbox, claims, folds, control, memory, votes, Places(client), fleet, upkeep, client)
+                yield Store(
+                    inbox=inbox,
+                    library=library,
+                    vault=Vault(client),
+                    claims=claims,
+                    folds=folds,
+                    control=control,
+                    memory=memory,
+                    votes=votes,
+                    whereabouts=whereabouts,
+                    places=places,
+                    fleet=fleet,
+                    upkeep=upkeep,
+                    announcements=Announcements(client, channels),
+                    client=client,
+                )
             finally:
                 with suppress(StoreUnavailable, TimeoutError):
                     async with asyncio.timeout(_LEAVE_SECONDS):

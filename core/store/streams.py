@@ -52,6 +52,7 @@ class WorkQueue:
         self._tasks = tasks
         self._stale_after = stale_after
         self._left: deque[Entry] = deque()
+        self._put_off: list[tuple[float, Entry]] = []
         self._reads: dict[_Streams, asyncio.Task[list[Entry] | StoreUnavailable]] = {}
         self._away: dict[_Streams, float] = {}  # and when to try again, while others can be read
         self._look_for_stale_at: dict[_Streams, float] = {}
@@ -65,8 +66,9 @@ class WorkQueue:
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + wait
-        while not self._left and (left := ends - loop.time()) > 0:
-            await self._wait_for_any(platforms, count, min(left, _LONGEST_BLOCK))
+        while not self._is_any_left() and (left := ends - loop.time()) > 0:
+            due = min((due for due, _ in self._put_off), default=ends) - loop.time()
+            await self._wait_for_any(platforms, count, min(left, max(due, 0.001), _LONGEST_BLOCK))
         entries: list[Entry] = []
         wanted = {stream for streams in self._sets(platforms) for stream in streams}
         while self._left and len(entries) < count:
@@ -83,6 +85,16 @@ class WorkQueue:
         self._left.extendleft(reversed(found[count:]))
         return found[:count]
 
+    def put_off(self, entry: Entry, seconds: float) -> None:
+        """Read it here again in so many seconds; if this process ends before that, somebody else does."""
+        self._put_off.append((asyncio.get_running_loop().time() + seconds, entry))
+
+    def _is_any_left(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._left += [entry for due, entry in self._put_off if due <= now]
+        self._put_off = [(due, entry) for due, entry in self._put_off if due > now]
+        return bool(self._left)
+
     async def leave(self) -> None:
         """Put back what was read and not used: somebody else may read it at once. Raises `StoreUnavailable`."""
         for read in self._reads.values():
@@ -93,6 +105,8 @@ class WorkQueue:
             if not read.cancelled() and not isinstance(answer := read.result(), StoreUnavailable):
                 self._left += answer
         self._reads.clear()
+        self._left += [entry for _, entry in self._put_off]
+        self._put_off.clear()
         unused: dict[str, list[str]] = {}
         while self._left:
             entry = self._left.popleft()

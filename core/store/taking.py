@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,7 @@ from core.store.keys import conversation_id
 from core.store.pipe import outcome, outcomes
 from core.store.scripts import Call
 from core.store.streams import Entry, WorkQueue
-from core.turns import WhenBusy
+from core.turns import Conversation, WhenBusy
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ UNREADABLE = 1000
 
 _LET_GO_SECONDS = 0.5
 
+Wanted = Callable[[Conversation], bool]
+"""Whether a conversation is for whoever asks. What is not becomes stale, and is given to the next reader."""
+
 
 class Taker:
     """Claims what is ready, for `lease` seconds. The queue's entries become stale after as long."""
@@ -41,8 +44,11 @@ class Taker:
         self._lease = lease
         self._when_busy = when_busy
 
-    async def take(self, platforms: Collection[str], count: int, *, wait: float) -> list[Claim]:
-        return await self._claim(await self._queue.read(platforms, count, wait=wait))
+    async def take(
+        self, platforms: Collection[str], count: int, *, wait: float, wanted: Wanted | None = None
+    ) -> list[Claim]:
+        entries = await self._queue.read(platforms, count, wait=wait)
+        return await self._claim([each for each in entries if wanted is None or wanted(conversation_of(each))])
 
     async def take_stale(self, platforms: Collection[str], count: int) -> list[Claim]:
         return await self._claim(await self._queue.read_stale(platforms, count))
@@ -62,6 +68,8 @@ class Taker:
         for entry, token, answer in zip(entries, tokens, map(outcome, answers), strict=True):
             if isinstance(answer, Exception):
                 failures.append(answer)
+            elif answer[0] == b"later":
+                self._queue.put_off(entry, answer[1] / 1000)
             elif answer[0] == b"ours":
                 try:
                     claims.append(read_claim(self._client.records, entry, token, answer[1:], deadline))
@@ -86,7 +94,7 @@ class Taker:
         with suppress(StoreUnavailable):  # then it comes again
             await self._client.run(
                 "unreadable",
-                [*keys, entry.stream, aside],
+                [*keys, entry.stream, self._keys.ready(conversation), aside],
                 *(token, fence, entry.id, conversation_id(conversation), UNREADABLE),
                 commit=True,
             )
@@ -109,8 +117,8 @@ class Taker:
 
     def _release(self, entry: Entry, token: str, fence: int) -> Call:
         conversation = conversation_of(entry)
-        keys = [self._keys.conversation("c", conversation), entry.stream]
-        return Call.of("release", keys, token, fence, entry.id, conversation_id(conversation), 0)
+        keys = [self._keys.conversation("c", conversation), entry.stream, self._keys.ready(conversation)]
+        return Call.of("release", keys, token, fence, entry.id, conversation_id(conversation), 0, 0)
 
     def _call(self, entry: Entry, token: str) -> Call:
         conversation = conversation_of(entry)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from core.store.branches import branches
 from core.store.client import Client
 from core.store.memory import Memory
 from core.turns import Conversation, Turn
@@ -20,17 +21,17 @@ class Votes:
     async def cast(self, conversation: Conversation, message: str, person: str, vote: int) -> Turn | None:
         """Have `person` vote 1 or -1 for the answer that stands in `message`; an earlier vote of theirs goes.
 
-        Returns the answer, or `None` where none is remembered among the last 400 turns. Raises `StoreUnavailable`.
+        Returns the answer, or `None` where none is remembered among the last 400 turns, and those of each branch.
+        Raises `StoreUnavailable`.
         """
-        while True:
-            found = await self._find(conversation, message)
-            if found is None:
-                return None
-            index, record, answer = found
-            votes = {**dict(answer.votes), person: vote}
-            voted = replace(answer, votes=tuple(votes.items()))
-            if await self._memory.exchange(conversation, index, record, voted):
-                return voted
+        for where in (conversation, *branches(conversation)):
+            while (found := await self._find(where, message)) is not None:
+                index, record, answer = found
+                votes = {**dict(answer.votes), person: vote}
+                voted = replace(answer, votes=tuple(votes.items()))
+                if await self._memory.exchange(where, index, record, voted):
+                    return voted
+        return None
 
     async def _find(self, conversation: Conversation, message: str) -> tuple[int, bytes, Turn] | None:
         records = await self._memory.records(conversation, _LOOKED_THROUGH)

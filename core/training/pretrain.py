@@ -17,6 +17,7 @@ from core.errors import CannotTrain
 from core.training import extra
 from core.training.corpora.corpus import Corpus
 from core.training.corpora.dialogue import Dialogue
+from core.training.muon import Muon
 from core.training.run import Example, Run, RunSettings, Trained
 from core.training.tokenizer import kept_tokenizer
 
@@ -56,7 +57,9 @@ def pretrain(
         raise CannotTrain(f"the corpus is shorter than a row of {context} tokens: choose a smaller context")
     set_seed(run.seed)
     model: Any = AutoModelForCausalLM.from_config(_config(size, context, tokenizer))  # type: ignore[no-untyped-call]
-    return training.train(model, tokenizer, examples, validation, collate=_collate, progress=progress)
+    return training.train(
+        model, tokenizer, examples, validation, collate=_collate, optimizer=Muon, progress=progress
+    )
 
 
 def rows(dialogues: Iterable[Dialogue], tokenizer: PreTrainedTokenizerBase, length: int) -> torch.Tensor:

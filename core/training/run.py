@@ -33,6 +33,7 @@ from core.training.folder import claim, disk, interrupts, publish
 Example = dict[str, torch.Tensor]
 Examples = Sequence[Any] | torch.Tensor
 Collate = Callable[[list[Any]], Example]
+MakeOptimizer = Callable[..., torch.optim.Optimizer]
 
 _NEVER = 1_000_000_000  # steps: the budget says when, not the trainer's own settings
 _CHECKPOINTS = "checkpoints"
@@ -94,11 +95,13 @@ class Run:
         validation: Examples,
         *,
         collate: Collate,
+        optimizer: MakeOptimizer | None = None,
         merge: bool = True,
         progress: Progress,
     ) -> Trained:
         """Leaves the best model and its tokenizer in the folder; a LoRA is merged into its model, unless `merge`
-        is false. Ctrl-C, or a SIGTERM, ends it with a checkpoint after the step that is under way.
+        is false. `optimizer` is made of the model, its `lr` and `weight_decay`; without one it is AdamW. Ctrl-C,
+        or a SIGTERM, ends it with a checkpoint after the step that is under way.
 
         Raises `CannotTrain`.
         """
@@ -117,6 +120,7 @@ class Run:
                 data_collator=collate,
                 processing_class=tokenizer,
                 callbacks=[budget, Curve(self.output), _Teller(budget, progress)],
+                optimizer_cls_and_kwargs=self._made_by(optimizer),
             )
             trainer.budget = budget
             trainer.remove_callback(PrinterCallback)
@@ -128,6 +132,13 @@ class Run:
                 publish(_merged(best) if merge else best, tokenizer, self.output)
         state = trainer.state
         return Trained(state.global_step, state.best_metric, budget.interrupted)
+
+    def _made_by(self, optimizer: MakeOptimizer | None) -> Any:
+        """As the trainer wants it: what gives what makes one of a model, and the settings."""
+        if optimizer is None:
+            return None
+        of = {"lr": self._settings.learning_rate, "weight_decay": self._arguments.weight_decay}
+        return (lambda: optimizer), of
 
     def _checkpoint(self) -> Path | None:
         """The newest that is whole. What was broken off is removed."""
@@ -184,7 +195,7 @@ def _arguments(settings: RunSettings) -> TrainingArguments:
         learning_rate=settings.learning_rate,
         weight_decay=0.1,
         adam_beta2=0.95,
-        bf16=not on_cpu and torch.cuda.is_bf16_supported(),
+        bf16=_has_bf16_on_cpu() if on_cpu else torch.cuda.is_bf16_supported(),
         use_cpu=on_cpu,
         ddp_find_unused_parameters=False,
         dataloader_pin_memory=not on_cpu,
@@ -203,6 +214,12 @@ def _arguments(settings: RunSettings) -> TrainingArguments:
         disable_tqdm=True,
         report_to="none",
     )
+
+
+def _has_bf16_on_cpu() -> bool:
+    """Whether the processor multiplies such numbers by itself: elsewhere they are slower than float32."""
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
 
 
 def _merged(model: Any) -> Any:

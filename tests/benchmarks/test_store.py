@@ -1,9 +1,10 @@
 """The benchmark of the store, with next to nothing in it."""
 
+import csv
 from pathlib import Path
 
 from benchmarks import store as benchmark
-from benchmarks.store import IDLE_TURNS, ROOM, fill
+from benchmarks.store import IDLE_TURNS, ROOM, TEXT, fill
 from core.store.client import StoreSettings
 from core.store.store import open_store
 from core.turns import Conversation
@@ -29,8 +30,18 @@ async def test_each_step_is_timed_and_the_server_is_started_again(tmp_path: Path
     await benchmark.main(benchmark.parse(few))
     text = (tmp_path / "store.md").read_text()
     assert all(text.count(f"| {step} |") == 2 for step in STEPS), "with one at once, and with four"
-    for row in (tmp_path / "idle.csv").read_text().splitlines()[1:]:
-        assert float(row.split(",")[-1]) > 0.0, "how long it took to come back"
+    earlier = (tmp_path / "store.csv").read_text()
+    passes = (tmp_path / "passes.csv").read_text().splitlines()
+    assert len(passes) == 1 + 4, "two rounds with three and with ten"
+    for row in csv.DictReader(passes):
+        assert int(row["forgotten"]) == 64
+        assert int(row["export_bytes"]) > 64 * 8 * len(TEXT), "what was said in them, and more"
+        assert float(row["rewrite_seconds"]) > 0.0
+    await benchmark.main(benchmark.parse(["passes", "--rounds", "1", "--idle", "3", "--results", str(tmp_path)]))
+    assert len((tmp_path / "passes.csv").read_text().splitlines()) == 1 + 1 + 2
+    assert (tmp_path / "store.csv").read_text() == earlier, "what was not measured again stays"
+    for line in (tmp_path / "idle.csv").read_text().splitlines()[1:]:
+        assert float(line.split(",")[-1]) > 0.0, "how long it took to come back"
 
 
 async def test_idle_conversations_are_as_the_store_leaves_them(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
+import resource
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -90,10 +92,20 @@ async def test_reader_that_does_not_read_is_closed() -> None:
             await closed.wait()
 
 
-async def test_thousands_of_silent_sockets_keep_nobody_out() -> None:
+@pytest.fixture
+def many_files() -> Iterator[int]:
+    """As many as this process may open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.timeout(180)
+async def test_ten_thousand_silent_sockets_keep_nobody_out(many_files: int) -> None:
     patience = Patience(most=200)
     async with serving(patience) as url:
-        silent = await asyncio.to_thread(_open, 2000, url)
+        silent = await asyncio.to_thread(_open, min(10_000, many_files - 1000), url)
         try:
             async with httpx.AsyncClient(trust_env=False) as client:
                 assert (await client.get(f"{url}/healthz")).text == "ok"

@@ -10,6 +10,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from core import notices
 from core.store.aside import Aside
 from core.store.client import StoreSettings
 from core.store.store import open_store
+from tests.bots.admin.conftest import Operator
 from tests.bots.test_cli import SECONDS, Command, page
 from tests.bots.test_kill import remembered
 from tests.core.store.events import an_event
@@ -124,6 +126,22 @@ async def test_killed_worker_s_reply_is_finished_by_another_in_the_same_message(
     assert await bot.remembered() == [("user", QUESTION), ("assistant", REPLY)]
 
 
+async def test_worker_answers_each_bot_of_the_listener(bot: Installation) -> None:
+    async with FakeTelegram(token="7001:another-token", username="support_bot") as support:
+        bot.telegram.others[support.token] = support
+        bot.settings["TRIALOGUE_TELEGRAM__BOTS__SUPPORT__TOKEN"] = support.token
+        async with bot.process("listen") as listener, bot.process("work"):
+            await bot.telegram.say("one")
+            await support.say("two")
+            await until_shown(bot.telegram, "You said: one")
+            await until_shown(support, "You said: two")
+            await listener.until_it_says("telegram/support: listening")
+        command = Command(bot.folder)
+        await command.ends("doctor", "--role", "listen", **bot.settings)
+        told = [line.split() for line in command.output.splitlines() if "@support_bot" in line]
+        assert [line[:2] for line in told] == [["ok", "telegram/support"]], command.output
+
+
 async def test_stopped_worker_hands_its_reply_over_and_says_nothing_of_it_in_the_room(bot: Installation) -> None:
     async with bot.process("listen"), bot.process("work", **SLOWLY) as stopped:
         await bot.telegram.say(QUESTION)
@@ -135,6 +153,25 @@ async def test_stopped_worker_hands_its_reply_over_and_says_nothing_of_it_in_the
             await until_shown(bot.telegram, REPLY)
     assert not [edit for edit in bot.telegram.calls("editMessageText") if "restarted" in edit.params["text"]]
     assert await bot.remembered() == [("user", QUESTION), ("assistant", REPLY)]
+
+
+async def test_operator_sees_the_other_processes_and_drains_one(bot: Installation) -> None:
+    async with bot.process("listen") as listener, bot.process("work") as first, bot.process("work") as second:
+        operator = Operator(listener.url)
+
+        def workers(state: Any) -> dict[int, Any]:
+            return {each["pid"]: each for each in state["processes"] if each["role"] == "work"}
+
+        pids = {first.process.pid, second.process.pid}
+        state = await operator.until(lambda state: workers(state).keys() == pids)
+        drained = workers(state)[first.process.pid]["id"]
+        assert (await operator.order({"do": "drain", "process": drained})).is_success
+        await bot.telegram.say("hello")
+        await until_shown(bot.telegram, "You said: hello")
+        await first.kill()  # without anybody missing it
+        await bot.telegram.say("again")
+        await until_shown(bot.telegram, "You said: hello", "You said: again")
+        await operator.until(lambda state: workers(state).keys() == {second.process.pid})
 
 
 async def test_bot_that_is_alone_finishes_its_reply_when_it_is_stopped(bot: Installation) -> None:

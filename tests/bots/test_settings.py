@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bots.settings import COMMON_NAMES, PREFIX, BadSettings, known_keys, load
+from bots.settings import COMMON_NAMES, PREFIX, BadSettings, known_keys, load, terminal_locale
 
 SECRET = "xoxb-very-secret"
 
@@ -64,6 +64,28 @@ def test_readme_lists_every_key() -> None:
     assert {key.split(".")[-1] for key in known_keys()} <= listed
 
 
+def _bots(*lines: str) -> str:
+    return "\n".join(["[telegram.bots.support]", *lines])
+
+
+def test_bots_of_telegram_have_tokens_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(_bots("token = '77:one'", "persona = 'Be brief.'"))
+    assert load().platforms == ("telegram",)
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "76:first")
+    monkeypatch.setenv("TRIALOGUE_TELEGRAM__BOTS__SALES__TOKEN", "78:two")
+    tokens = {name: token.get_secret_value() for name, token in load().telegram.tokens.items()}
+    assert tokens == {"": "76:first", "support": "77:one", "sales": "78:two"}
+    assert load().telegram.bots["support"].persona == "Be brief."
+
+
+def test_two_tokens_of_one_bot_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(_bots("token = '77:one'"))
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "77:other")
+    with pytest.raises(BadSettings, match="two of the tokens are of the same bot") as caught:
+        load()
+    assert "other" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "nearest"),
     [
@@ -75,6 +97,28 @@ def test_readme_lists_every_key() -> None:
 def test_unknown_key_in_the_file_names_the_nearest(text: str, nearest: str) -> None:
     write(text)
     with pytest.raises(BadSettings, match=nearest):
+        load()
+
+
+@pytest.mark.parametrize("text", ['[personas]\ndefault = "a pirate"', '[models.default]\nname = "echo"'])
+def test_default_names_nothing_but_the_configured_model(text: str) -> None:
+    write(text)
+    with pytest.raises(BadSettings, match="always names the configured model"):
+        load()
+
+
+def test_only_a_model_behind_an_address_sees_and_calls_tools() -> None:
+    for able in ("sees", "tools"):
+        write(f"[model]\n{able} = true")
+        with pytest.raises(BadSettings, match="behind an url"):
+            load()
+    write("[model]\nsees = true\ntools = true\nurl = 'http://127.0.0.1:1/v1'")
+    assert (load().model.sees, load().model.tools) == (True, True)
+
+
+def test_an_embeddings_server_needs_to_know_which_of_its_models() -> None:
+    write("[embeddings]\nurl = 'http://127.0.0.1:1/v1'")
+    with pytest.raises(BadSettings, match="url needs a name"):
         load()
 
 
@@ -135,3 +179,24 @@ def test_section_given_as_text_is_a_clear_error(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(BadSettings, match="http") as caught:
         load()
     assert "very-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("set_", "locale"),
+    [
+        ({}, ""),
+        ({"LANG": "de_DE.UTF-8"}, "de_DE"),
+        ({"LANG": "de_DE.UTF-8", "LC_MESSAGES": "es_ES.UTF-8"}, "es_ES"),
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8", "LC_MESSAGES": "es_ES"}, "C"),
+        ({"LANG": "en_US.UTF-8", "LANGUAGE": "zh:de"}, "zh"),
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": ""}, "de_DE"),
+    ],
+)
+def test_terminals_locale_is_what_gettext_would_take(
+    set_: dict[str, str], locale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in set_.items():
+        monkeypatch.setenv(name, value)
+    assert terminal_locale() == locale

@@ -225,9 +225,14 @@ async def test_doctor_asks_the_model_server_whether_it_answers(command: Command)
         settings = {"TRIALOGUE_MODEL__NAME": server.model, "TRIALOGUE_MODEL__URL": server.url}
         settings["TRIALOGUE_MODEL__API_KEY"] = server.key
         await command.ends("doctor", **settings)
+        settings["TRIALOGUE_EMBEDDINGS__NAME"], settings["TRIALOGUE_EMBEDDINGS__URL"] = server.model, server.url
         assert any(row.startswith(f"ok model {server.model}") for row in rows(command.output)), command.output
+        await command.ends("doctor", **settings)
+        row = f"ok embeddings {server.model}: vectors of 2 numbers"
+        assert any(each.startswith(row) for each in rows(command.output)), command.output
     assert await command.ends("doctor", **settings) == 1
-    assert any(row.startswith("no model") and "cannot be reached" in row for row in rows(command.output))
+    for name in ("model", "embeddings"):
+        assert any(row.startswith(f"no {name}") and "cannot be reached" in row for row in rows(command.output))
 
 
 async def test_redis_with_another_password_is_one_clear_error(command: Command) -> None:

@@ -19,8 +19,9 @@ class SlackRig:
     limit = LIMIT
     adapter: SlackAdapter
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, file_after: int = 0) -> None:
         self._store = store
+        self._file_after = file_after
         self.fake = FakeSlack()
 
     async def __aenter__(self) -> Self:
@@ -30,9 +31,10 @@ class SlackRig:
             app_token=self.fake.app_token,
             api_base=self.fake.api_base,
             file_base=self.fake.file_base,
+            file_after=self._file_after,
         )
         waits = Waits(first=0.01, longest=0.1)
-        self.adapter = SlackAdapter(settings, self._store.fleet, waits=waits, pace=BRISK)
+        self.adapter = SlackAdapter(settings, self._store.fleet, waits=waits, pace=BRISK, stream_pace=BRISK)
         return self
 
     async def __aexit__(
@@ -94,11 +96,38 @@ class SlackRig:
             lambda: any(each["user"] == user and each["text"] == sentence for each in self.fake.ephemeral)
         )
 
+    def files(self, person: str = "ann") -> list[tuple[str, str]]:
+        return self.fake.attached(person)
+
+    def refuse_files(self) -> None:
+        self.fake.api.scopes.discard("files:write")
+
+    async def ask(self, message_id: str, *, person: str = "ann") -> None:
+        await self.fake.ask(message_id, person=person)
+
     async def delete(self, message_id: str) -> None:
         await self.fake.deleted(message_id)
 
     async def edit(self, message_id: str, text: str) -> None:
         await self.fake.edited(message_id, text)
+
+    async def command(self, name: str, text: str = "", *, person: str = "ann", room: str | None = None) -> None:
+        said = f"!{name} {text}".strip()
+        if room is None:
+            await self.fake.say(said, person=person)
+        else:
+            await self.fake.say(f"@trialogue {said}", person=person, room=room)
+
+    def heard(self, *, person: str = "ann", room: str | None = None) -> list[str]:
+        return [plain(text) for text in self.fake.shown(room or person)]
+
+    async def until_said(self, part: str, *, person: str = "ann", room: str | None = None) -> None:
+        await self.fake.until(
+            lambda: any(part in text for text in self.heard(person=person, room=room)), within=45.0
+        )
+
+    def promote(self, person: str) -> None:
+        self.fake.user(person)["is_admin"] = True
 
     def _last(self, where: str) -> Json:
         place = self.fake.direct(where) if where == "ann" else self.fake.place(where)

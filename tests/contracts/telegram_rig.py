@@ -16,13 +16,16 @@ class TelegramRig:
     limit = 4096
     adapter: TelegramAdapter
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, file_after: int = 0) -> None:
         self._store = store
+        self._file_after = file_after
         self.fake = FakeTelegram(privacy=False)
 
     async def __aenter__(self) -> Self:
         await self.fake.__aenter__()
-        settings = TelegramSettings(token=self.fake.token, api_base=self.fake.api_base)
+        settings = TelegramSettings(
+            token=self.fake.token, api_base=self.fake.api_base, file_after=self._file_after
+        )
         waits = Waits(first=0.01, longest=0.1)
         self.adapter = TelegramAdapter(settings, self._store.fleet, waits=waits, private_pace=BRISK)
         return self
@@ -81,8 +84,28 @@ class TelegramRig:
     async def until_told(self, sentence: str, *, person: str = "ann") -> None:
         await self.fake.until(lambda: sentence in self.fake.queries.values())
 
+    def files(self, person: str = "ann") -> list[tuple[str, str]]:
+        return self.fake.attached(person)
+
+    def refuse_files(self) -> None:
+        self.fake.api.takes_files = False
+
     async def edit(self, message_id: str, text: str) -> None:
         await self.fake.edited(message_id, text)
+
+    async def command(self, name: str, text: str = "", *, person: str = "ann", room: str | None = None) -> None:
+        await self.fake.say(f"/{name} {text}".strip(), person=person, room=room)
+
+    def heard(self, *, person: str = "ann", room: str | None = None) -> list[str]:
+        return self.fake.shown(room or person)
+
+    async def until_said(self, part: str, *, person: str = "ann", room: str | None = None) -> None:
+        await self.fake.until(
+            lambda: any(part in text for text in self.heard(person=person, room=room)), within=45.0
+        )
+
+    def promote(self, person: str) -> None:
+        self.fake.owners.add(person)
 
     def _buttons(self, where: str) -> list[dict[str, str]]:
         markup = self.fake.posted(where)[-1].get("reply_markup", {"inline_keyboard": []})

@@ -10,13 +10,15 @@ from core import notices
 from core.dialogue import DialogueSettings
 from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params
 from core.engine.scripted import ScriptedEngine
+from core.guard import GuardSettings
 from core.store.forget import Forget
 from core.store.store import Store
 from core.turns import Turn
 from tests.contracts.discord_rig import DiscordRig
-from tests.contracts.rig import DeletingRig, Rig
+from tests.contracts.rig import ActingRig, DeletingRig, Rig
 from tests.contracts.slack_rig import SlackRig
 from tests.contracts.telegram_rig import TelegramRig
+from tests.contracts.web_rig import WebRig
 from tests.running import running
 
 WITH_BUTTONS = DialogueSettings(window=1_000_000, controls=True)
@@ -41,8 +43,15 @@ class Counting(ScriptedEngine):
             yield completion
 
 
+@pytest.fixture(params=[DiscordRig, SlackRig, TelegramRig, WebRig], ids=lambda rig: rig.__name__)
+async def rig(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[ActingRig]:
+    async with request.param(store) as rig:
+        yield rig
+
+
 @pytest.fixture(params=[DiscordRig, SlackRig, TelegramRig], ids=lambda rig: rig.__name__)
-async def rig(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Rig]:
+async def group(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Rig]:
+    """A platform with rooms of several people."""
     async with request.param(store) as rig:
         yield rig
 
@@ -58,8 +67,13 @@ def said(text: str, number: int) -> str:
     return f"You said: {text} ({number})"
 
 
-async def shows(rig: Rig, *texts: str, room: str | None = None) -> None:
+async def shows(rig: ActingRig, *texts: str, room: str | None = None) -> None:
     await rig.until_replies(lambda found: found == list(texts), person="ann", room=room)
+
+
+async def shows_at_the_ends(rig: ActingRig, first: str, last: str) -> None:
+    """What was left in between stands in a room, and the page draws it no more once it is drawn anew."""
+    await rig.until_replies(lambda found: [found[:1], found[-1:]] == [[first], [last]], person="ann")
 
 
 async def remembered(store: Store) -> list[Turn]:
@@ -67,7 +81,7 @@ async def remembered(store: Store) -> list[Turn]:
     return await store.memory.turns(conversation, 100)
 
 
-async def test_answer_is_made_anew_in_its_own_message(rig: Rig, store: Store) -> None:
+async def test_answer_is_made_anew_in_its_own_message(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         await rig.direct("hello")
         await shows(rig, said("hello", 1))
@@ -80,7 +94,7 @@ async def test_answer_is_made_anew_in_its_own_message(rig: Rig, store: Store) ->
     assert texts == ["hello", said("hello", 2), "more", said("more", 3)]
 
 
-async def test_earlier_answers_are_reached_by_arrows(rig: Rig, store: Store) -> None:
+async def test_earlier_answers_are_reached_by_arrows(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         await rig.direct("hello")
         await shows(rig, said("hello", 1))
@@ -100,7 +114,7 @@ async def test_earlier_answers_are_reached_by_arrows(rig: Rig, store: Store) -> 
     assert [each.text for each in answer.versions] == [said("hello", 1), said("hello", 3)]
 
 
-async def test_stopped_answer_is_gone_on_with(rig: Rig, store: Store) -> None:
+async def test_stopped_answer_is_gone_on_with(rig: ActingRig, store: Store) -> None:
     words = "word " * 60
     async with running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.1), dialogue=WITH_BUTTONS):
         await rig.direct(words)
@@ -114,30 +128,97 @@ async def test_stopped_answer_is_gone_on_with(rig: Rig, store: Store) -> None:
     assert rig.controls() == WHOLE, "nothing is left to go on with"
 
 
-async def test_only_who_asked_changes_an_answer(rig: Rig, store: Store) -> None:
-    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
-        await rig.addressed("hello", person="ann", room="general")
-        await shows(rig, said("hello", 1), room="general")
-        await rig.press(REGENERATE, person="bob", room="general")
-        await rig.until_told(notices.NOT_YOURS, person="bob")
-        assert await rig.replies(room="general") == [said("hello", 1)]
+async def test_only_who_asked_changes_an_answer(group: Rig, store: Store) -> None:
+    async with running(group.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await group.addressed("hello", person="ann", room="general")
+        await shows(group, said("hello", 1), room="general")
+        await group.press(REGENERATE, person="bob", room="general")
+        await group.until_told(notices.NOT_YOURS, person="bob")
+        assert await group.replies(room="general") == [said("hello", 1)]
 
 
-async def test_votes_are_kept_with_the_answer_one_for_each_person(rig: Rig, store: Store) -> None:
-    async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
-        await rig.addressed("hello", person="ann", room="general")
-        await shows(rig, said("hello", 1), room="general")
-        await rig.press("👍", person="ann", room="general")
-        await rig.until_told(notices.VOTED, person="ann")
+async def test_answer_is_changed_where_each_person_has_a_conversation_of_their_own(
+    group: Rig, store: Store
+) -> None:
+    scoped = GuardSettings(scope="person")
+    async with running(group.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS, guard=scoped):
+        await group.addressed("hello", person="ann", room="general")
+        await shows(group, said("hello", 1), room="general")
+        await group.press(REGENERATE, person="ann", room="general")
+        await shows(group, said("hello", 2), room="general")
+    [conversation] = [each async for each in store.memory.conversations()]
+    assert conversation.thread.startswith("@")
+
+
+@pytest.mark.parametrize(
+    "group", [TelegramRig], indirect=True
+)  # elsewhere an edit without a mention is for nobody
+async def test_message_is_changed_where_each_person_has_a_conversation_of_their_own(
+    group: Rig, store: Store
+) -> None:
+    scoped = GuardSettings(scope="person")
+    async with running(group.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS, guard=scoped):
+        message = await group.addressed("helo", person="ann", room="general")
+        await shows(group, said("helo", 1), room="general")
+        await group.edit(message, "hello")
+        await shows(group, said("hello", 2), room="general")
+
+
+async def test_message_is_forgotten_where_each_person_has_a_conversation_of_their_own(
+    deleting: DeletingRig, store: Store
+) -> None:
+    scoped = GuardSettings(scope="person")
+    async with running(deleting.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS, guard=scoped):
+        message = await deleting.addressed("my secret", person="ann", room="general")
+        await shows(deleting, said("my secret", 1), room="general")
+        await deleting.delete(message)
+        async with asyncio.timeout(20):
+            # The store tells nobody of what is forgotten.
+            while await remembered(store):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+async def test_deleted_message_ends_its_answer_where_each_person_has_a_conversation_of_their_own(
+    deleting: DeletingRig, store: Store
+) -> None:
+    scoped = GuardSettings(scope="person")
+    slow = ScriptedEngine(delay=0.1)
+    async with running(deleting.adapter, store=store, engine=slow, dialogue=WITH_BUTTONS, guard=scoped):
+        message = await deleting.addressed("word " * 500, person="ann", room="general")
+        await deleting.until_replies(lambda texts: "word" in " ".join(texts), room="general")
+        await deleting.delete(message)
+        await deleting.addressed("next", person="ann", room="general")
+        await deleting.until_replies(lambda texts: texts[-1:] == ["You said: next"], room="general")
+    assert [turn.text for turn in await remembered(store)] == ["next", "You said: next"]
+
+
+async def test_anybody_votes_where_each_person_has_a_conversation_of_their_own(group: Rig, store: Store) -> None:
+    scoped = GuardSettings(scope="person")
+    async with running(group.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS, guard=scoped):
+        await group.addressed("hello", person="ann", room="general")
+        await shows(group, said("hello", 1), room="general")
+        await group.press("👎", person="bob", room="general")
+        await group.until_told(notices.VOTED, person="bob")
+        await group.press(REGENERATE, person="bob", room="general")
+        await group.until_told(notices.NOT_YOURS, person="bob")
+    assert [vote for _, vote in (await remembered(store))[1].votes] == [-1]
+
+
+async def test_votes_are_kept_with_the_answer_one_for_each_person(group: Rig, store: Store) -> None:
+    async with running(group.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        await group.addressed("hello", person="ann", room="general")
+        await shows(group, said("hello", 1), room="general")
+        await group.press("👍", person="ann", room="general")
+        await group.until_told(notices.VOTED, person="ann")
         for vote in (1, -1, -1):
-            await rig.press("👍" if vote == 1 else "👎", person="bob", room="general")
+            await group.press("👍" if vote == 1 else "👎", person="bob", room="general")
             async with asyncio.timeout(20):
                 # The store tells nobody of a vote.
                 while [vote for _, vote in (await remembered(store))[1].votes] != [1, vote]:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
 
-async def test_forgotten_answer_is_left_as_it_is(rig: Rig, store: Store) -> None:
+async def test_forgotten_answer_is_left_as_it_is(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         await rig.direct("hello")
         await shows(rig, said("hello", 1))
@@ -150,7 +231,7 @@ async def test_forgotten_answer_is_left_as_it_is(rig: Rig, store: Store) -> None
         await shows(rig, said("hello", 1), said("more", 2))
 
 
-async def test_button_pressed_twice_counts_each_time(rig: Rig, store: Store) -> None:
+async def test_button_pressed_twice_counts_each_time(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         await rig.direct("hello")
         await shows(rig, said("hello", 1))
@@ -159,7 +240,7 @@ async def test_button_pressed_twice_counts_each_time(rig: Rig, store: Store) -> 
         await shows(rig, said("hello", 3))
 
 
-async def test_what_no_button_says_does_nothing(rig: Rig, store: Store) -> None:
+async def test_what_no_button_says_does_nothing(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         await rig.direct("hello")
         await shows(rig, said("hello", 1))
@@ -169,7 +250,7 @@ async def test_what_no_button_says_does_nothing(rig: Rig, store: Store) -> None:
         await shows(rig, said("hello", 1), said("and now", 2))
 
 
-async def test_edited_message_is_answered_anew_in_place(rig: Rig, store: Store) -> None:
+async def test_edited_message_is_answered_anew_in_place(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         message = await rig.direct("helo")
         await shows(rig, said("helo", 1))
@@ -180,7 +261,7 @@ async def test_edited_message_is_answered_anew_in_place(rig: Rig, store: Store) 
     assert [each.text for each in answer.versions] == [said("helo", 1)]
 
 
-async def test_edit_ends_the_answer_that_is_written_to_the_old_words(rig: Rig, store: Store) -> None:
+async def test_edit_ends_the_answer_that_is_written_to_the_old_words(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.1), dialogue=WITH_BUTTONS):
         message = await rig.direct("word " * 500)
         await rig.until_replies(lambda texts: "word" in " ".join(texts), person="ann")
@@ -191,7 +272,7 @@ async def test_edit_ends_the_answer_that_is_written_to_the_old_words(rig: Rig, s
     assert [each.cut for each in answer.versions] == ["stopped"]
 
 
-async def test_message_ends_the_answer_under_way_where_that_is_set(rig: Rig, store: Store) -> None:
+async def test_message_ends_the_answer_under_way_where_that_is_set(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.1), dialogue=WITH_BUTTONS):
         await rig.direct("hello")
         await shows(rig, "You said: hello")
@@ -205,29 +286,65 @@ async def test_message_ends_the_answer_under_way_where_that_is_set(rig: Rig, sto
     assert cut == ["", "stopped", ""]
 
 
-async def test_what_a_person_says_meanwhile_is_answered_together_where_that_is_set(rig: Rig, store: Store) -> None:
-    async with running(rig.adapter, store=store, engine=ScriptedEngine(delay=0.05), dialogue=WITH_BUTTONS):
-        await rig.direct("hello")
-        await shows(rig, "You said: hello")
+async def test_what_a_person_says_meanwhile_is_answered_together_where_that_is_set(
+    group: Rig, store: Store
+) -> None:
+    async with running(group.adapter, store=store, engine=ScriptedEngine(delay=0.05), dialogue=WITH_BUTTONS):
+        await group.direct("hello")
+        await shows(group, "You said: hello")
         [conversation] = [each async for each in store.memory.conversations()]
         await store.places.put(conversation, "when_busy", "collect")
-        await rig.direct("word " * 60)
-        await rig.until_replies(lambda texts: "word" in " ".join(texts), person="ann")
-        messages = [await rig.direct("and"), await rig.direct("then")]
-        await rig.until_replies(lambda texts: texts[-1].split() == ["You", "said:", "and", "then"], person="ann")
+        await group.direct("word " * 60)
+        await group.until_replies(lambda texts: "word" in " ".join(texts), person="ann")
+        messages = [await group.direct("and"), await group.direct("then")]
+        await group.until_replies(lambda texts: texts[-1].split() == ["You", "said:", "and", "then"], person="ann")
     asked = [turn for turn in await remembered(store) if turn.role == "user"]
     assert (len(asked), asked[-1].text, asked[-1].messages) == (3, "and\n\nthen", tuple(messages))
 
 
-async def test_edit_of_an_older_message_changes_no_answer(rig: Rig, store: Store) -> None:
+async def test_edit_of_an_older_message_branches_the_conversation_there(rig: ActingRig, store: Store) -> None:
     async with running(rig.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
         first = await rig.direct("one")
         await shows(rig, said("one", 1))
         await rig.direct("two")
         await shows(rig, said("one", 1), said("two", 2))
         await rig.edit(first, "uno")
+        await shows(rig, said("uno", 3), said("two", 2))
+        await rig.press(REGENERATE)  # under the answer that was left
+        await rig.until_told(notices.LEFT_BEHIND)
         await rig.direct("three")
-        await shows(rig, said("one", 1), said("two", 2), said("three", 3))
+        await shows_at_the_ends(rig, said("uno", 3), said("three", 4))
+        await rig.edit(first, "un")
+        await shows_at_the_ends(rig, said("un", 5), said("three", 4))
+    asked, answer = await remembered(store)
+    assert (asked.text, answer.text) == ("un", said("un", 5))
+    assert [each.text for each in answer.versions] == [said("one", 1), said("uno", 3)]
+    [conversation] = [each async for each in store.memory.conversations()]
+    left = await store.memory.branches(conversation)
+    assert [[turn.text for turn in turns if turn.role == "user"] for turns in left] == [
+        ["one", "two"],
+        ["uno", "three"],
+    ]
+
+
+async def test_deleted_message_is_forgotten_where_the_conversation_has_left_it(
+    deleting: DeletingRig, store: Store
+) -> None:
+    async with running(deleting.adapter, store=store, engine=Counting(), dialogue=WITH_BUTTONS):
+        first = await deleting.direct("one")
+        await shows(deleting, said("one", 1))
+        second = await deleting.direct("my secret")
+        await shows(deleting, said("one", 1), said("my secret", 2))
+        await deleting.edit(first, "uno")
+        await shows(deleting, said("uno", 3), said("my secret", 2))
+        await deleting.delete(second)
+        [conversation] = [each async for each in store.memory.conversations()]
+        async with asyncio.timeout(20):
+            # The store tells nobody of what is forgotten.
+            while len((await store.memory.branches(conversation))[0]) > 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    [left] = await store.memory.branches(conversation)
+    assert [turn.text for turn in left] == ["one", said("one", 1)]
 
 
 async def test_deleted_message_is_forgotten_with_its_answer(deleting: DeletingRig, store: Store) -> None:
@@ -294,29 +411,29 @@ class InLine:
         return await anext(self._completion)
 
 
-async def says_the_place(rig: Rig, number: int) -> None:
+async def says_the_place(group: Rig, number: int) -> None:
     sentence = notices.in_line(number, 14.0).strip("_")
-    await rig.until_replies(lambda texts: [text.strip("*_") for text in texts] == [sentence], person="ann")
+    await group.until_replies(lambda texts: [text.strip("*_") for text in texts] == [sentence], person="ann")
 
 
-async def test_who_waits_sees_the_place_in_line_until_the_answer_takes_it(rig: Rig, store: Store) -> None:
+async def test_who_waits_sees_the_place_in_line_until_the_answer_takes_it(group: Rig, store: Store) -> None:
     engine = Busy()
-    async with running(rig.adapter, store=store, engine=engine, dialogue=WITH_BUTTONS):
-        await rig.direct("hello")
-        await says_the_place(rig, 3)
+    async with running(group.adapter, store=store, engine=engine, dialogue=WITH_BUTTONS):
+        await group.direct("hello")
+        await says_the_place(group, 3)
         engine.place = 1
-        await says_the_place(rig, 1)
+        await says_the_place(group, 1)
         engine.free.set()
-        await shows(rig, "You said: hello")
+        await shows(group, "You said: hello")
     assert [turn.text for turn in await remembered(store)] == ["hello", "You said: hello"]
 
 
-async def test_next_worker_takes_the_place_in_line_for_no_word_of_the_answer(rig: Rig, store: Store) -> None:
+async def test_next_worker_takes_the_place_in_line_for_no_word_of_the_answer(group: Rig, store: Store) -> None:
     engine = Busy()
-    async with running(rig.adapter, store=store, engine=engine, dialogue=WITH_BUTTONS) as bot:
-        await rig.direct("hello")
-        await says_the_place(rig, 3)
+    async with running(group.adapter, store=store, engine=engine, dialogue=WITH_BUTTONS) as bot:
+        await group.direct("hello")
+        await says_the_place(group, 3)
         bot.stop()
         engine.free.set()
-    async with running(rig.adapter, store=store, engine=ScriptedEngine(), dialogue=WITH_BUTTONS):
-        await rig.until_replies(lambda texts: len(texts) == 1 and "line" not in texts[0], person="ann")
+    async with running(group.adapter, store=store, engine=ScriptedEngine(), dialogue=WITH_BUTTONS):
+        await group.until_replies(lambda texts: len(texts) == 1 and "line" not in texts[0], person="ann")

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from core.commands import ABOUT_THIS
+from core.dialogue import DialogueSettings
 from core.store.forget import Forget, Person
 from core.store.store import Store
 from tests.contracts.attentive import Attentive
 from tests.contracts.discord_rig import DiscordRig
-from tests.contracts.rig import Rig
+from tests.contracts.rig import AskingRig, Rig
 from tests.contracts.slack_rig import SlackRig
 from tests.contracts.telegram_rig import TelegramRig
 from tests.running import running
@@ -18,6 +20,15 @@ from tests.running import running
 async def rig(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Rig]:
     async with request.param(store) as rig:
         yield rig
+
+
+@pytest.fixture(params=[DiscordRig, SlackRig], ids=lambda rig: rig.__name__)
+async def asking(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[AskingRig]:
+    async with request.param(store) as rig:
+        yield rig
+
+
+REGENERATE = "🔄 Regenerate"
 
 
 def said(text: str) -> str:
@@ -42,6 +53,28 @@ async def test_message_that_is_referred_to_is_known(rig: Rig, store: Store) -> N
         await rig.about("is that so?", other, person="ann")
         await rig.until_replies(lambda texts: texts == [said("is that so?")], room="general")
     assert engine.asked == ["> Bob: the sky is\n> green\n\nAnn: is that so?"]
+
+
+async def test_message_that_is_asked_about_in_its_menu_is_what_the_question_quotes(
+    asking: AskingRig, store: Store
+) -> None:
+    engine = Attentive()
+    async with running(asking.adapter, store=store, engine=engine):
+        other = await asking.overheard("the sky is green", person="bob")
+        await asking.ask(other, person="ann")
+        await asking.until_replies(lambda texts: texts == [said(ABOUT_THIS)], room="general")
+    assert engine.asked == [f"> Bob: the sky is green\n\nAnn: {ABOUT_THIS}"]
+
+
+async def test_what_was_asked_in_a_menu_can_be_answered_anew(asking: AskingRig, store: Store) -> None:
+    with_buttons = DialogueSettings(window=1_000_000, controls=True)
+    async with running(asking.adapter, store=store, engine=Attentive(), dialogue=with_buttons):
+        await asking.ask(await asking.overheard("the sky is green", person="bob"), person="ann")
+        await asking.until_replies(
+            lambda texts: bool(texts) and REGENERATE in asking.controls(room="general"), room="general"
+        )
+        await asking.press(REGENERATE, person="ann", room="general")
+        await asking.until_replies(lambda _: "2/2" in asking.controls(room="general"), room="general")
 
 
 async def test_what_is_referred_to_is_forgotten_with_who_said_it(rig: Rig, store: Store) -> None:

@@ -10,9 +10,12 @@ from core.dialogue import Dialogue, DialogueSettings
 from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Load, Message, Params
 from core.engine.scripted import ScriptedEngine
 from core.errors import EngineError
+from core.extension import Extension
+from core.files.reader import Reader
+from core.names import Names
 from core.store.store import Store
 from core.turns import Conversation, Event, Reply, Room, Speaker
-from core.worker import Worker, WorkerSettings
+from core.worker import Watch, Worker, WorkerSettings, unwatched
 
 ROOM = Room("test", "bot", {"chat": 1})
 TALK = Conversation.of(ROOM, "chat")
@@ -54,12 +57,12 @@ class Chat:
                 self._changed.notify_all()
             await reply.shown(0, f"message-{event.id}")
 
-    async def until(self, predicate: Callable[["Chat"], bool]) -> None:
-        async with asyncio.timeout(20), self._changed:
+    async def until(self, predicate: Callable[["Chat"], bool], *, within: float = 20.0) -> None:
+        async with asyncio.timeout(within), self._changed:
             await self._changed.wait_for(lambda: predicate(self))
 
-    async def until_finished(self, count: int) -> list[str]:
-        await self.until(lambda chat: len(chat.finished) >= count)
+    async def until_finished(self, count: int, *, within: float = 20.0) -> list[str]:
+        await self.until(lambda chat: len(chat.finished) >= count, within=within)
         return self.finished
 
 
@@ -89,6 +92,8 @@ class Mirror:
     context = 100
     fingerprint = "words"
     continues = True
+    sees = False
+    tools = False
     load = Load(alive=True)
 
     def count(self, messages: Sequence[Message]) -> int:
@@ -132,13 +137,17 @@ async def working(
     engine: Engine | None = None,
     settings: WorkerSettings = QUICK,
     dialogue: DialogueSettings | None = None,
+    extensions: Sequence[Extension] = (),
+    reader: Reader | None = None,
+    watch: Watch = unwatched,
+    names: Names | None = None,
 ) -> AsyncIterator[Worker]:
     """A worker that is cancelled, not drained, at the end: as good as killed. `deliver` is for the platform
     "test", or for several by name."""
     engine = engine or ScriptedEngine()
     dialogue = dialogue or DialogueSettings(persona="Be kind.", window=5000)
     delivers = deliver if isinstance(deliver, Mapping) else {"test": deliver}
-    worker = Worker(store, Dialogue(engine, dialogue), delivers, settings)
+    worker = Worker(store, Dialogue(engine, dialogue), delivers, settings, watch, reader, extensions, names=names)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(engine.run()), group.create_task(worker.run())]
         try:

@@ -12,7 +12,7 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
 from core import notices
-from core.commands import COMMANDS
+from core.commands import commands
 from core.errors import Overloaded
 from core.languages import LANGUAGES, SOURCE, any_of, language_of, translated
 from core.turns import Conversation, Event, Room, Speaker
@@ -75,7 +75,7 @@ def test_translations_keep_placeholders_commands_and_lines(language: str) -> Non
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_commands_are_described_within_the_platforms_limits(language: str) -> None:
-    for command in COMMANDS:
+    for command in commands():
         for sentence in filter(None, (command.about, command.argument)):
             assert 3 <= len(translated(sentence, language)) <= 100
 

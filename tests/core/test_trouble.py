@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +13,13 @@ from core.dialogue import DialogueSettings
 from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params
 from core.engine.scripted import ScriptedEngine
 from core.errors import CoreError, Overloaded, PromptTooLong, Refused
+from core.extension import Extension
+from core.files.reader import FileSettings, Reader
 from core.store.store import Store
-from core.turns import Conversation, Event, Reply, Room
+from core.turns import Attachment, Conversation, Event, Reply, Room
 from core.worker import WorkerSettings
 from tests.core.rooms import ROOM, TALK, Broken, Chat, Mirror, Told, event, remembered, working
+from tests.core.store.steps import eventually
 
 REFUSAL = Refused("test", "not a member any more", fix="Invite the bot again.")
 
@@ -67,6 +71,9 @@ class Anew(Mirror):
     """An engine that cannot go on with an unfinished answer."""
 
     continues = False
+
+    sees = False
+    tools = False
     context = 5000
 
 
@@ -141,6 +148,23 @@ async def test_time_spent_in_line_is_not_taken_from_the_writing(store: Store) ->
     async with working(store, chat.deliver, Late(1.2), WorkerSettings(turn_seconds=2.0)):
         await store.inbox.accept(event(1))
         assert await chat.until_finished(1) == ["All of it."]
+
+
+async def test_file_that_takes_all_of_the_time_is_said_to_be_left_out(store: Store, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def fetch(_attachment: Attachment) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"It begins"
+            await asyncio.Event().wait()
+
+        yield chunks()
+
+    chat, reader = Chat(), Reader(FileSettings(folder=tmp_path), {"test": fetch})
+    sent = event(1, " ", files=("file",), attachments=(Attachment(kind="file", name="slow.txt"),))
+    async with working(store, chat.deliver, settings=WorkerSettings(turn_seconds=0.1), reader=reader):
+        await store.inbox.accept(sent)
+        assert await chat.until_finished(1) == ["_`slow.txt`: it took too long to fetch._"]
+    assert await remembered(store) == []
 
 
 async def test_message_that_comes_during_a_drain_is_left_to_the_next_worker(store: Store) -> None:
@@ -296,6 +320,44 @@ async def test_next_worker_that_cannot_read_the_message_says_so_under_what_was_s
     assert finished == notices.under(answered, f"_{PromptTooLong.reply}_")
 
 
+@pytest.fixture
+def loud() -> Extension:
+    """Models and memory are to have every message in capitals."""
+    extension = Extension()
+
+    @extension.before
+    async def in_capitals(_event: Event, text: str) -> str:
+        return text.upper()
+
+    return extension
+
+
+async def test_memory_has_what_a_hook_has_made_of_a_message_also_where_the_model_fails(
+    store: Store, loud: Extension
+) -> None:
+    chat = Chat()
+    async with working(store, chat.deliver, Broken("Well,"), extensions=[loud]):
+        await store.inbox.accept(event(1))
+        await chat.until_finished(1)
+    assert await remembered(store) == ["MESSAGE 1", "Well,"]
+
+
+async def test_message_that_is_given_up_unseen_by_its_hook_is_not_remembered(
+    short: Store, loud: Extension
+) -> None:
+    killed, successor = Chat(), Chat()
+    async with working(short, killed.deliver, ScriptedEngine(delay=0.02), extensions=[loud]):
+        await short.inbox.accept(event(1, "word " * 60))
+        await killed.until(lambda chat: "WORD" in chat.texts.get(event(1).id, ""))
+    [claim] = await eventually(lambda: short.claims.take_stale(["test"], 1))
+    await short.claims.release(claim)
+    async with working(short, successor.deliver, settings=WorkerSettings(most_claims=2), extensions=[loud]):
+        [finished] = await successor.until_finished(1)
+    assert finished.startswith(killed.texts[event(1).id].rstrip())
+    assert finished.endswith(f"_{CoreError.reply}_")
+    assert await remembered(short) == []
+
+
 async def test_worker_whose_loop_was_blocked_beyond_its_lease_answers_once(short: Store) -> None:
     blocked = False
 
@@ -317,6 +379,7 @@ async def test_worker_whose_loop_was_blocked_beyond_its_lease_answers_once(short
 async def test_room_that_hangs_does_not_hold_up_help_elsewhere(store: Store) -> None:
     chat, asked = Chat(), asyncio.Event()
     slow = Room("slow", "bot", {})
+    there = Conversation.of(slow, "chat")
 
     async def hang(_event: Event, _reply: Reply) -> None:
         asked.set()
@@ -324,7 +387,7 @@ async def test_room_that_hangs_does_not_hold_up_help_elsewhere(store: Store) -> 
 
     async with working(store, {"test": chat.deliver, "slow": hang}):
         for number in range(40):
-            await store.inbox.accept(event(number, " ", kind="help", room=slow))
+            await store.inbox.accept(event(number, " ", kind="help", room=slow, conversation=there))
         await asked.wait()
         await store.inbox.accept(event(100, " ", kind="help"))
         assert "/reset" in (await chat.until_finished(1))[0]

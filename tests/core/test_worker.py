@@ -1,7 +1,9 @@
 """A turn's life in the worker, on a real store, with a room that shows what it is told to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +13,11 @@ from core.engine.scripted import ScriptedEngine
 from core.errors import CoreError, EngineError, PromptTooLong
 from core.store.aside import Aside
 from core.store.client import StoreSettings
+from core.store.forget import Forget
 from core.store.store import Store, open_store
 from core.turns import Conversation, Event, Reply
-from core.worker import WorkerSettings
-from tests.core.rooms import ROOM, Broken, Chat, Mirror, event, remembered, working
+from core.worker import Ended, Worker, WorkerSettings
+from tests.core.rooms import ROOM, TALK, Broken, Chat, Mirror, event, remembered, working
 from tests.core.store.steps import eventually
 
 
@@ -87,7 +90,7 @@ async def test_what_we_say_ourselves_is_in_the_persons_language(store: Store) ->
             "从现在起，我在这里对所有人都按这个人设说话。",
         ]
         await store.inbox.accept(event(4, " ", kind="help", locale="de-AT"))
-        assert "zeigt das hier" in (await chat.until_finished(4))[3]
+        assert "`/help`: Was ich kann" in (await chat.until_finished(4))[3]
 
 
 async def test_help_is_said_while_an_answer_is_being_written(store: Store) -> None:
@@ -237,6 +240,66 @@ async def test_worker_that_has_lost_its_lease_finishes_nothing(store_settings: S
         async with working(other, quick.deliver):
             assert await quick.until_finished(1) == ["You said: message 1"]
     assert slow.finished == []
+
+
+async def test_turn_that_is_ended_by_a_lost_lease_is_watched_as_one(store_settings: StoreSettings) -> None:
+    slow, quick = Chat(), Chat()
+    ends: asyncio.Queue[str] = asyncio.Queue()
+
+    @contextmanager
+    def watch(_event: Event) -> Iterator[Ended]:
+        yield ends.put_nowait
+
+    async with (
+        open_store(store_settings, lease=0.2, beat_every=1.0) as forgetful,
+        open_store(store_settings, lease=0.5, beat_every=0.1) as other,
+        working(forgetful, slow.deliver, ScriptedEngine(delay=60.0), watch=watch),
+    ):
+        await forgetful.inbox.accept(event(1))
+        await slow.until(lambda chat: bool(chat.texts))
+        async with working(other, quick.deliver), asyncio.timeout(20):
+            assert await ends.get() == "lost"
+
+
+async def test_what_a_worker_without_its_lease_may_have_overwritten_is_shown_again(
+    store_settings: StoreSettings,
+) -> None:
+    slow, quick = Chat(), Chat()
+    again = f"{event(1).id}:1:show"
+    async with (
+        open_store(store_settings, lease=0.2, beat_every=60.0) as forgetful,
+        open_store(store_settings, lease=0.5, beat_every=0.1) as other,
+        working(forgetful, slow.deliver, ScriptedEngine(delay=2.0), WorkerSettings(concurrency=1)),
+    ):
+        await forgetful.inbox.accept(event(1))
+        await slow.until(lambda chat: bool(chat.texts))
+        async with working(other, quick.deliver):
+            await quick.until_finished(1)
+            await other.inbox.accept(event(2))
+            await quick.until(lambda chat: chat.texts.get(again) == "You said: message 1")
+        assert await remembered(other) == ["message 1", "You said: message 1", "message 2", "You said: message 2"]
+
+
+async def test_nothing_is_kept_of_what_is_forgotten_while_it_is_answered(store_settings: StoreSettings) -> None:
+    chat = Chat()
+    async with (
+        open_store(store_settings, lease=60.0, beat_every=0.05) as store,
+        working(store, chat.deliver, ScriptedEngine(delay=0.5)) as worker,
+    ):
+        await store.inbox.accept(event(1))
+        await chat.until(lambda chat: bool(chat.texts))
+        assert await Forget(store.client, store.inbox).conversation(TALK)
+        await eventually(lambda: is_idle(worker))
+        other = replace(event(2), conversation=Conversation("test/bot/other"))
+        await store.inbox.accept(other)
+        await chat.until(lambda chat: bool(chat.finished))
+        await asyncio.sleep(0.5)
+        kept = store.client.keys.of(TALK, "c", "q", "t", "r")
+        assert [await store.client.ask("EXISTS", key, key=key) for key in kept] == [0, 0, 0, 0]
+
+
+async def is_idle(worker: Worker) -> bool:
+    return not worker._running
 
 
 async def test_stop_before_the_first_word_is_answered_and_remembered(store: Store) -> None:
@@ -429,6 +492,26 @@ async def test_message_that_gets_on_from_worker_to_worker_is_not_set_aside(short
     async with working(short, chat.deliver):
         assert await chat.until_finished(1) == ["You said: one two three four five"]
     assert shown == ["You ", "You said: ", "You said: one ", "You said: one two ", "You said: one two three "]
+    assert await Aside(short.client, short.inbox).all() == []
+
+
+async def test_reply_that_waits_for_its_platform_is_not_set_aside_when_workers_die(short: Store) -> None:
+    await short.inbox.accept(event(1, "patient"))
+    for _ in range(4):
+        begun = asyncio.Event()
+
+        async def waits(_asked: Event, reply: Reply, begun: asyncio.Event = begun) -> None:
+            async for draft in reply:
+                if draft.final:
+                    begun.set()
+                    await asyncio.Event().wait()
+
+        async with working(short, waits), asyncio.timeout(20):
+            await begun.wait()
+            await asyncio.sleep(3.5 * short.claims.beat_every)
+    chat = Chat()
+    async with working(short, chat.deliver):
+        assert await chat.until_finished(1) == ["You said: patient"]
     assert await Aside(short.client, short.inbox).all() == []
 
 

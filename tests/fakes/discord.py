@@ -10,6 +10,7 @@ may have any length here, so that an engine that repeats it makes long replies.
 
 import asyncio
 import json
+import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -45,6 +46,7 @@ Handler = Callable[[Mapping[str, str], Mapping[str, str], Any], Awaitable[Any]]
 
 _PAGE = "<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
 _API = "/api/v10"
+SIGNED_FOR = 24 * 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,28 +151,50 @@ class FakeDiscord:
         data = {"id": "1", "name": name, "type": 1, "options": options}
         return self._interact(where, person, {"type": 2, "data": data})
 
+    def ask(self, message: str, *, person: str = "ann") -> Interaction:
+        """A person chooses the bot in the menu of a message."""
+        where, found = self._found(message)
+        resolved = {"messages": {message: self.world.message(where, found, live=False)}}
+        data = {"id": "5", "name": "Ask about this", "type": 3, "target_id": message, "resolved": resolved}
+        return self._interact(where, person, {"type": 2, "data": data})
+
+    def type(self, name: str, text: str, *, person: str = "ann", room: str | None = None) -> Interaction:
+        """A person is typing the text of a slash command, and Discord asks how it may go on."""
+        where = self.world.direct(person) if room is None else self.world.named(room)
+        options = [{"name": "text", "type": 3, "value": text, "focused": True}]
+        data = {"id": "1", "name": name, "type": 1, "options": options}
+        return self._interact(where, person, {"type": 4, "data": data})
+
     def press(self, message: str, custom_id: str, *, person: str = "ann") -> Interaction:
         """A person presses a button under a message of the bot, or says so."""
-        where = next(room for room in self.world.rooms.values() if room.find(message) is not None)
-        found = where.find(message)
-        assert found is not None
+        where, found = self._found(message)
         data = {"id": 2, "component_type": 2, "custom_id": custom_id}
         shown = self.world.message(where, found, live=False)
         return self._interact(where, person, {"type": 3, "data": data, "message": shown})
 
     def edit(self, message: str, text: str) -> None:
         """A person changes what they wrote."""
+        where, found = self._found(message)
+        self.world.change(where, found, text)
+
+    def pin(self, message: str) -> None:
+        """A person pins a message, of which Discord tells as of any change: with the time of its last edit."""
+        where, found = self._found(message)
+        self.world.tell("MESSAGE_UPDATE", self.world.message(where, found, live=True) | {"pinned": True}, where)
+
+    def _found(self, message: str) -> tuple[Room, Message]:
         where = next(room for room in self.world.rooms.values() if room.find(message) is not None)
         found = where.find(message)
         assert found is not None
-        self.world.change(where, found, text)
+        return where, found
 
     def _interact(self, where: Room, person: str, about: Json) -> Interaction:
         number = self.world.snowflake()
         token = f"token{number}"
         who: Json = {"user": self.world.person(person).payload}
         if where.kind != DIRECT:
-            who = {"member": {**who, **MEMBER, "permissions": "0"}, "guild_id": self.world.guild}
+            may = str(1 << 4 if person in self.world.managers else 0)
+            who = {"member": {**who, **MEMBER, "permissions": may}, "guild_id": where.guild}
         payload = {
             "id": number,
             "application_id": self.world.application,
@@ -211,7 +235,7 @@ class FakeDiscord:
                 room.messages = [one for one in room.messages if one.id != message]
                 gone: Json = {"id": message, "channel_id": room.id}
                 if room.kind != DIRECT:
-                    gone["guild_id"] = self.world.guild
+                    gone["guild_id"] = room.guild
                 self.gateway.say("MESSAGE_DELETE", gone, room)
         self.world.wake()
 
@@ -231,6 +255,14 @@ class FakeDiscord:
         """The bot's messages there that everybody sees, without those that are being thought about."""
         said = self.world.named(room).messages
         return [one for one in said if one.author is self.world.bot and one.whispered_to is None and one.content]
+
+    def attached(self, room: str) -> list[tuple[str, str]]:
+        """Names and texts of the files under the bot's messages there."""
+        return [
+            (each["filename"], self.rest.files[each["id"]].decode())
+            for one in self.written(room)
+            for each in one.attachments
+        ]
 
     def whispered(self, person: str) -> list[str]:
         """What the bot said to that person alone."""
@@ -280,6 +312,7 @@ class FakeDiscord:
         rest, webhook = self.rest, "/webhooks/{webhook_id}/{webhook_token}"
         return [
             ("GET", "/users/@me", rest.me),
+            ("POST", "/attachments/refresh-urls", self._sign_anew),
             ("GET", "/users/@me/guilds", rest.guilds),
             ("GET", "/applications/@me", rest.application),
             ("GET", "/oauth2/applications/@me", rest.application),
@@ -310,13 +343,15 @@ class FakeDiscord:
 
     async def _serve(self, request: web.Request, path: str, handler: Handler) -> web.StreamResponse:
         method, parameters = request.method, dict(request.match_info)
-        body = await request.json() if request.can_read_body else None
+        body, files = await _read(request)
         query = dict(request.query)
         if self.down:
             return web.Response(status=503, text=_PAGE, content_type="text/html")
         self.journal.append(Call(method, path, parameters, body))
         if self._spec is not None:
             self.wrong += self._spec.wrong(method, path, query, body)
+        for each, data in zip((body or {}).get("attachments", ()) if files else (), files, strict=True):
+            each["data"] = data
         self.world.wake()
         if (held := self._matching(self._held, method, path)) is not None:
             await held.wait()
@@ -349,16 +384,29 @@ class FakeDiscord:
     def _matching(self, table: Mapping[tuple[str, str], T], method: str, path: str) -> T | None:
         return next((one for (verb, end), one in table.items() if verb == method and path.endswith(end)), None)
 
-    def upload(self, name: str, data: bytes, kind: str) -> Json:
-        """Something that a person attaches to a message; kept where Discord keeps such things."""
+    def upload(self, name: str, data: bytes, kind: str, *, age: float = 0.0) -> Json:
+        """Something that a person attaches to a message; kept where Discord keeps such things. Its address was
+        signed `age` seconds ago."""
         number = self.world.snowflake()
         self._uploads[number] = data
-        address = f"{self.file_base}attachments/{number}/{quote(name, safe='')}?ex=1&hm=2"
+        address = self._signed(f"{self.file_base}attachments/{number}/{quote(name, safe='')}", age)
         return {"id": number, "filename": name, "size": len(data), "content_type": kind, "url": address,
                 "proxy_url": address}  # fmt: skip
 
+    def _signed(self, address: str, age: float = 0.0) -> str:
+        return f"{address}?ex={int(time.time() - age + SIGNED_FOR):x}&is=1&hm=2"
+
+    async def _sign_anew(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> Json:
+        """Only what is Discord's own."""
+        anew = [
+            {"original": each, "refreshed": self._signed(each.partition("?")[0])}
+            for each in body["attachment_urls"]
+            if each.startswith(f"{self.file_base}attachments/")
+        ]
+        return {"refreshed_urls": anew}
+
     async def _hand_out(self, request: web.Request) -> web.StreamResponse:
-        if request.query.get("hm") != "2":
+        if request.query.get("hm") != "2" or int(request.query["ex"], 16) < time.time():
             return web.Response(status=404, text="This content is no longer available.")
         return web.Response(body=self._uploads[request.match_info["number"]])
 
@@ -371,6 +419,17 @@ class FakeDiscord:
     def _seen(self) -> object:
         rooms = {room.name: [one.content[:200] for one in room.messages] for room in self.world.rooms.values()}
         return rooms, [(call.method, call.path) for call in self.journal[-20:]]
+
+
+async def _read(request: web.Request) -> tuple[Any, list[bytes]]:
+    """The body, and the files that come with it."""
+    if not request.can_read_body:
+        return None, []
+    if request.content_type != "multipart/form-data":
+        return await request.json(), []
+    form = await request.post()
+    files = [part.file.read() for part in form.values() if isinstance(part, web.FileField)]
+    return json.loads(str(form["payload_json"])), files
 
 
 def _json(answer: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

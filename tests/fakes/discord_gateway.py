@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +24,7 @@ from tests.fakes.discord_world import (
     World,
 )
 
-_NOT_AUTHENTICATED, _DISALLOWED_INTENTS = 4004, 4014
+_NOT_AUTHENTICATED, _INVALID_SHARD, _SHARDING_REQUIRED, _DISALLOWED_INTENTS = 4004, 4010, 4011, 4014
 _HEARTBEAT, _IDENTIFY, _RESUME = 1, 2, 6
 _RECONNECT, _INVALID_SESSION, _HELLO, _HEARTBEAT_ACK = 7, 9, 10, 11
 _PRIVILEGED = INTENT_CONTENT | 1 << 1 | 1 << 8
@@ -72,17 +73,23 @@ class Socket:
 
 @dataclass(slots=True)
 class Session:
-    """What a client gets back when it resumes."""
+    """What a client gets back when it resumes; it has the events of its shard of so many."""
 
     id: str
     intents: int
+    shard: int = 0
+    count: int = 1
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     dispatched: list[Json] = field(default_factory=list)
     socket: Socket | None = None
 
 
 class FakeGateway:
-    """Sends what happens in `world`. `connections`, `identified` and `resumed` count what clients did."""
+    """Sends what happens in `world`, each shard its own servers'. `connections`, `identified` and `resumed` count
+    what clients did, and `began` has the moment of each identify with its shard. A client with fewer than
+    `fewest_shards` is sent away. An identify that comes sooner than `spacing` seconds after another one in its
+    lane is not taken, and is counted in `too_soon`; there are as many `lanes` as shards may identify at once.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -92,6 +99,11 @@ class FakeGateway:
         self.url = ""
         self.sessions_left = 1000
         self.connections = self.identified = self.resumed = 0
+        self.fewest_shards = self.lanes = 1
+        self.spacing = 0.0
+        self.too_soon = 0
+        self._numbers = itertools.count(1)
+        self.began: list[tuple[float, int]] = []
 
     @property
     def connected(self) -> int:
@@ -106,6 +118,18 @@ class FakeGateway:
         """Cut every connection without a word. The sessions can be resumed."""
         for socket in self._sockets():
             socket.cut()
+
+    def forget_shard(self, shard: int) -> None:
+        """Cut the connection of one shard. Its session cannot be resumed."""
+        for session in [each for each in self._sessions.values() if each.shard == shard]:
+            del self._sessions[session.id]
+            if session.socket is not None:
+                session.socket.cut()
+
+    @property
+    def shards(self) -> list[int]:
+        """Those that have a session and a socket for it."""
+        return sorted(each.shard for each in self._sessions.values() if each.socket is not None)
 
     def reconnect(self) -> None:
         """Ask every client to connect again and resume."""
@@ -186,20 +210,37 @@ class FakeGateway:
         if asked["intents"] & _PRIVILEGED & ~allowed:
             socket.close(_DISALLOWED_INTENTS)
             return None
-        session = Session(f"session{self.connections}", asked["intents"], socket=socket)
+        shard, count = asked.get("shard", (0, 1))
+        if not 0 <= shard < count:
+            socket.close(_INVALID_SHARD)
+            return None
+        if count < self.fewest_shards:
+            socket.close(_SHARDING_REQUIRED)
+            return None
+        now = time.monotonic()
+        lane = [at for at, other in self.began if other % self.lanes == shard % self.lanes]
+        if lane and now - lane[-1] < self.spacing:
+            self.too_soon += 1
+            socket.put({"op": _INVALID_SESSION, "d": False})
+            return None
+        self.began.append((now, shard))
+        session = Session(f"session{next(self._numbers)}", asked["intents"], shard, count, socket=socket)
         self._sessions[session.id] = session
         self.identified += 1
+        guilds = [guild for guild in world.guilds if _is_of(session, guild)]
         ready = {
             "v": 10,
             "user": world.bot.payload | {"verified": True, "mfa_enabled": False, "email": None, "flags": 0},
-            "guilds": [{"id": world.guild, "unavailable": True}],
+            "guilds": [{"id": guild, "unavailable": True} for guild in guilds],
+            "shard": [shard, count],
             "session_id": session.id,
             "resume_gateway_url": self.url,
             "application": {"id": world.application, "flags": world.flags},
             "private_channels": [],
         }
         self._dispatch(session, "READY", ready)
-        self._dispatch(session, "GUILD_CREATE", world.guild_payload())
+        for guild in guilds:
+            self._dispatch(session, "GUILD_CREATE", world.guild_payload(guild))
         world.wake()
         return session
 
@@ -224,7 +265,7 @@ class FakeGateway:
             session.socket.put(payload)
 
     def _heard(self, session: Session, kind: str, data: Json, room: Room) -> Json | None:
-        if room.forbidden == "access":
+        if room.forbidden == "access" or not _is_of(session, room.guild):
             return None
         if kind.startswith("MESSAGE"):
             needed = INTENT_DIRECT_MESSAGES if room.kind == DIRECT else INTENT_GUILD_MESSAGES
@@ -234,3 +275,8 @@ class FakeGateway:
         if kind.startswith(("CHANNEL", "THREAD", "GUILD")) and not session.intents & INTENT_GUILDS:
             return None
         return data
+
+
+def _is_of(session: Session, guild: str) -> bool:
+    """Whether a session hears of a server; of no server are direct messages."""
+    return (int(guild) >> 22) % session.count == session.shard if guild else session.shard == 0

@@ -14,7 +14,9 @@ TOKEN_SECONDS = 15 * 60.0
 _WINDOW, _IN_WINDOW = 5.0, 5
 
 _COMPONENT = 3  # an interaction's type
+_AUTOCOMPLETE = 4
 _LATER_UPDATE = 6  # a response's type
+_COMPLETIONS = 8
 
 _FORBIDDEN = {
     "access": (50001, "Missing Access"),
@@ -47,7 +49,8 @@ def invalid(field_name: str, code: str, message: str) -> Refusal:
 
 @dataclass(slots=True)
 class Interaction:
-    """A slash command that a person made. `answer` is the type of the first response."""
+    """A slash command that a person made. `answer` is the type of the first response, and `choices` are the texts
+    that were offered to somebody who was typing."""
 
     id: str
     token: str
@@ -57,6 +60,7 @@ class Interaction:
     made: float = field(default_factory=time.time)
     answer: int | None = None
     original: Message | None = None
+    choices: list[str] | None = None
 
 
 class RestApi:
@@ -67,12 +71,15 @@ class RestApi:
         self._nonces: dict[str, Message] = {}
         self._times: defaultdict[tuple[str, str], deque[float]] = defaultdict(deque)
         self.commands: list[Json] = []
+        self.refuse_files = False
+        self.files: dict[str, bytes] = {}  # what the bot has attached, by the attachments' ids
         self.interactions: dict[str, Interaction] = {}  # by token
         self.pinged: list[str] = []
         self.typing: list[str] = []
         self.limited = False
         self.floods = 0  # how often a limit was passed
         self.gateway_url = ""
+        self.shards = self.at_once = 1  # how many it wants, and how many may identify at once
         self.sessions_left = 1000
 
     def forget_nonces(self) -> None:
@@ -99,12 +106,18 @@ class RestApi:
         }
 
     async def gateway(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> Json:
-        start = {"total": 1000, "remaining": self.sessions_left, "reset_after": 60, "max_concurrency": 1}
-        return {"url": self.gateway_url, "shards": 1, "session_start_limit": start}
+        start = {
+            "total": 1000,
+            "remaining": self.sessions_left,
+            "reset_after": 60,
+            "max_concurrency": self.at_once,
+        }
+        return {"url": self.gateway_url, "shards": self.shards, "session_start_limit": start}
 
     async def guilds(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> list[Json]:
         return [
-            {"id": self._world.guild, "name": "Test server", "owner": False, "permissions": "0", "features": []}
+            {"id": guild, "name": "Test server", "owner": False, "permissions": "0", "features": []}
+            for guild in self._world.guilds
         ]
 
     async def list_commands(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> list[Json]:
@@ -176,6 +189,7 @@ class RestApi:
             raise Refusal(404, 10008, "Unknown Message")
         if message.author is not self._world.bot:
             raise Refusal(403, 50005, "Cannot edit a message authored by another user")
+        self._attach(message, body)
         self._world.change(room, message, self._content(body), self._components(body))
         return self._world.message(room, message, live=False)
 
@@ -190,6 +204,13 @@ class RestApi:
             interaction.original = interaction.room.find(interaction.payload["message"]["id"])
             return None
         data = body.get("data") or {}
+        if (body["type"] == _COMPLETIONS) != (interaction.payload["type"] == _AUTOCOMPLETE):
+            raise invalid("type", "BASE_TYPE_CHOICES", "Interaction type does not match the response.")
+        if body["type"] == _COMPLETIONS:
+            if len(data["choices"]) > 25:
+                raise invalid("choices", "BASE_TYPE_BAD_LENGTH", "Must be 25 or fewer in length.")
+            interaction.choices = [choice["value"] for choice in data["choices"]]
+            return None
         flags = int(data.get("flags") or 0)
         loading = LOADING if body["type"] == 5 else 0
         content = "" if loading else self._content(data)
@@ -213,7 +234,8 @@ class RestApi:
     async def edit_original(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> Json:
         interaction = self._alive(path["webhook_token"])
         message = self._original(interaction)
-        self._world.change(interaction.room, message, self._content(body))
+        self._attach(message, body)
+        self._world.change(interaction.room, message, self._content(body), self._components(body))
         return self._world.message(interaction.room, message, live=False)
 
     async def edit_answer(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> Json:
@@ -221,12 +243,14 @@ class RestApi:
         message = interaction.room.find(path["message_id"])
         if message is None or message.interaction != interaction.token:
             raise Refusal(404, 10008, "Unknown Message")
-        self._world.change(interaction.room, message, self._content(body))
+        self._attach(message, body)
+        self._world.change(interaction.room, message, self._content(body), self._components(body))
         return self._world.message(interaction.room, message, live=False)
 
     async def follow_up(self, path: Mapping[str, str], query: Mapping[str, str], body: Json) -> Json:
         interaction = self._alive(path["webhook_token"])
         message = self._answer(interaction, self._content(body), int(body.get("flags") or 0))
+        message.components = self._components(body) or []
         return self._world.message(interaction.room, message, live=False)
 
     def _answer(self, interaction: Interaction, content: str, flags: int) -> Message:
@@ -271,6 +295,19 @@ class RestApi:
         if len(content) > LIMIT:
             raise invalid("content", "BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length.")
         return content
+
+    def _attach(self, message: Message, body: Json) -> None:
+        """The message has what the body says, and nothing else."""
+        if body.get("attachments") and self.refuse_files:
+            raise Refusal(403, 50013, "Missing Permissions")
+        if "attachments" in body:
+            message.attachments = []
+        for each in body.get("attachments", ()):
+            number = self._world.snowflake()
+            self.files[number] = each["data"]
+            known = {"id": number, "filename": each["filename"], "size": len(each["data"])}
+            address = f"https://cdn.test/{number}"
+            message.attachments.append({**known, "url": address, "proxy_url": address})
 
     def _components(self, body: Json) -> list[Json] | None:
         """Rows of at most five buttons, whose custom ids differ:

@@ -73,11 +73,13 @@ class Message:
 
 @dataclass(slots=True)
 class Room:
-    """A channel, thread or direct channel. `forbidden` says why the bot may not act there any more."""
+    """A channel or thread of the server `guild`, or a direct channel. `forbidden` says why the bot may not act
+    there any more."""
 
     id: str
     name: str
     kind: int
+    guild: str = ""
     parent: str | None = None
     members: set[str] = field(default_factory=set)
     owner: str | None = None
@@ -101,9 +103,11 @@ class World:
         self.bot = self._user("Trialogue", bot=True)
         self.other_bot = self._user("Other", bot=True)
         self.guild = self.snowflake()
+        self.guilds = [self.guild]  # those that the bot is in
         self.role = self.snowflake()  # the bot's own, which Discord makes when a bot is invited
         self.application = self.snowflake()
         self.flags = FLAG_CONTENT
+        self.managers: set[str] = set()  # the people who may manage the server's channels
         self.tell: Change = lambda _kind, _data, _room: None
         self.room("general")
 
@@ -138,23 +142,57 @@ class World:
             self._people[name] = self._user(name.capitalize())
         return self._people[name]
 
-    def room(self, name: str) -> Room:
-        """The server's channel `name`."""
-        return self._named(name, TEXT)
+    def server(self, shard: int, count: int) -> str:
+        """One more server with the bot in it, whose events go to the shard `shard` of `count`."""
+        moment = int(self.snowflake()) >> 22
+        guild = str((moment - moment % count + shard << 22) + len(self.guilds))
+        self.guilds.append(guild)
+        return guild
+
+    def room(self, name: str, guild: str | None = None) -> Room:
+        """The channel `name` of the server, or of another one."""
+        return self._named(name, TEXT, guild)
 
     def direct(self, person: str) -> Room:
         return self._named(f"@{person}", DIRECT)
 
     def thread(
-        self, name: str, *, parent: str = "general", owner: str | None = None, joined: bool = False
+        self,
+        name: str,
+        *,
+        parent: str = "general",
+        owner: str | None = None,
+        joined: bool = False,
+        under: str | None = None,
     ) -> Room:
-        """A thread; the bot is a member of it if `joined`."""
-        room = self._named(name, THREAD)
+        """A thread, begun under the parent's message `under` if there is one; the bot is a member if `joined`."""
+        room = self._named(name, THREAD, self.room(parent).guild)
         room.parent, room.owner = self.room(parent).id, owner
+        if under is not None:
+            room.messages.append(self._beginning(room, self.room(parent), under))
         if joined:
             room.members.add(self.bot.id)
         self.tell("THREAD_CREATE", self.channel(room) | {"newly_created": True}, room)
         return room
+
+    def _beginning(self, thread: Room, parent: Room, under: str) -> Message:
+        """What stands first in a thread, and has no words of its own:
+        https://discord.com/developers/docs/resources/message#message-object-message-types"""
+        begun = parent.find(under)
+        assert begun is not None, "a thread begins under a message that is there"
+        message = Message(self.snowflake(), begun.author, "")
+        shown = self.message(parent, begun, live=False)
+        message.payload = self.message(thread, message, live=False) | {
+            "type": 21,
+            "message_reference": {
+                "type": 0,
+                "channel_id": parent.id,
+                "guild_id": parent.guild,
+                "message_id": under,
+            },
+            "referenced_message": shown,
+        }
+        return message
 
     def named(self, name: str) -> Room:
         """The room of that name: a thread or a channel, or else the direct channel of the person."""
@@ -168,7 +206,7 @@ class World:
             if message.author is self.bot:
                 joined = {
                     "id": room.id,
-                    "guild_id": self.guild,
+                    "guild_id": room.guild,
                     "member_count": 2,
                     "added_members": [self._member_of_thread(room)],
                 }
@@ -205,7 +243,7 @@ class World:
             "author": message.author.payload,
             "content": message.content,
             "timestamp": "2026-01-05T00:50:16.477000+00:00",
-            "edited_timestamp": "2026-01-05T00:50:17.000000+00:00" if message.edits else None,
+            "edited_timestamp": f"2026-01-05T00:50:17.{message.edits:06}+00:00" if message.edits else None,
             "tts": False,
             "mention_everyone": False,
             "mentions": users,
@@ -220,7 +258,7 @@ class World:
             data["message_reference"] = {"type": 0, "channel_id": room.id, "message_id": message.reference}
             data["referenced_message"] = None if referenced is None else self.message(room, referenced, live=False)
         if live and room.kind != DIRECT:
-            data["guild_id"] = self.guild
+            data["guild_id"] = room.guild
             data["member"] = MEMBER
         return data
 
@@ -240,7 +278,7 @@ class World:
         }
         if room.kind == DIRECT:
             return data | {"recipients": []}
-        data |= {"guild_id": self.guild, "name": room.name, "parent_id": room.parent}
+        data |= {"guild_id": room.guild, "name": room.name, "parent_id": room.parent}
         if room.kind == TEXT:
             return data | {
                 "position": 0, "permission_overwrites": [], "topic": None, "nsfw": False, "rate_limit_per_user": 0,
@@ -261,8 +299,8 @@ class World:
         }
         return data | ({"member": self._member_of_thread(room)} if self.bot.id in room.members else {})
 
-    def guild_payload(self) -> Json:
-        """The server as GUILD_CREATE has it."""
+    def guild_payload(self, guild: str) -> Json:
+        """A server as GUILD_CREATE has it."""
         role = {
             "color": 0,
             "hoist": False,
@@ -273,31 +311,33 @@ class World:
         }
         joined = {"joined_at": "2026-01-04T20:39:45.451082+00:00", "deaf": False, "mute": False, "flags": 0}
         return {
-            "id": self.guild,
+            "id": guild,
             "name": "Test server",
             "owner_id": self.person("ann").id,
             "member_count": 3,
             "large": False,
             "unavailable": False,
             "roles": [
-                {**role, "id": self.guild, "name": "@everyone"},
+                {**role, "id": guild, "name": "@everyone"},
                 {**role, "id": self.role, "name": "Trialogue", "managed": True, "tags": {"bot_id": self.bot.id}},
             ],
             "emojis": [], "stickers": [], "features": [], "presences": [], "voice_states": [],
             "members": [{"user": self.bot.payload, "roles": [self.role], "nick": None, **joined}],
-            "channels": [self.channel(room) for room in self.visible(TEXT)],
-            "threads": [self.channel(room) for room in self.visible(THREAD)],
+            "channels": [self.channel(room) for room in self.visible(TEXT, guild)],
+            "threads": [self.channel(room) for room in self.visible(THREAD, guild)],
         }  # fmt: skip
 
-    def visible(self, kind: int) -> list[Room]:
-        return [room for room in self.rooms.values() if room.kind == kind and room.forbidden != "access"]
+    def visible(self, kind: int, guild: str) -> list[Room]:
+        there = [room for room in self.rooms.values() if room.kind == kind and room.guild == guild]
+        return [room for room in there if room.forbidden != "access"]
 
     def _member_of_thread(self, room: Room) -> Json:
         return {"id": room.id, "user_id": self.bot.id, "join_timestamp": "2026-01-05T00:49:57+00:00", "flags": 0}
 
-    def _named(self, name: str, kind: int) -> Room:
+    def _named(self, name: str, kind: int, guild: str | None = None) -> Room:
         if name not in self._names:
-            room = Room(self.snowflake(), name.removeprefix("@"), kind)
+            where = "" if kind == DIRECT else guild or self.guild
+            room = Room(self.snowflake(), name.removeprefix("@"), kind, where)
             self._names[name] = self.rooms[room.id] = room
             if kind == TEXT and room.name != "general":
                 self.tell("CHANNEL_CREATE", self.channel(room), room)

@@ -20,7 +20,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
 
 from tests.fakes.slack_api import SlackError, WebApi
 from tests.fakes.slack_push import RETRIES, HttpPush, Socket, Sockets
@@ -43,16 +43,30 @@ class FakeSlack(World):
     within `patience` seconds is brought again, `pauses` seconds later. `brought` are those that were acknowledged,
     `lost` those that were not, and `retried` counts what was brought in vain. `steps` has each message's ts when
     it is begun to be brought, and again, with True, when it was acknowledged.
+
+    `workspaces` are others that have the app, or may install it, by the tokens that the bot has or gets there:
+    each is a `FakeSlack` that is not entered, and is reached by the same address and the same connections.
     """
 
     bot_token = "xoxb-1-fake-bot-token"
     app_token = "xapp-1-fake-app-token"
     signing_secret = "fake-signing-secret"
+    client_id = "1.2"
+    client_secret = "fake-client-secret"
 
     def __init__(
-        self, *, rates: bool = False, patience: float = 3.0, pauses: tuple[float, ...] = (0.0,) * RETRIES
+        self,
+        *,
+        rates: bool = False,
+        patience: float = 3.0,
+        pauses: tuple[float, ...] = (0.0,) * RETRIES,
+        team: str = TEAM,
+        bot: str = BOT,
     ) -> None:
-        super().__init__()
+        super().__init__(team, bot)
+        self.workspaces: dict[str, FakeSlack] = {}
+        self.has_app = True
+        self._codes: dict[str, FakeSlack] = {}
         self.api = WebApi(self, rates=rates)
         self.api_base = self.file_base = ""
         self._uploads: dict[str, bytes] = {}
@@ -80,6 +94,8 @@ class FakeSlack(World):
         app = web.Application(client_max_size=1 << 24)
         app.router.add_route("*", "/api/{method}", self._serve)
         app.router.add_get("/link", self._link)
+        app.router.add_post("/told/{place}/{user}", self._told)
+        app.router.add_post("/files-pri/sent/{number}", self._keep)
         app.router.add_get("/files-pri/{number}/download/{name}", self._hand_out)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
         await runner.setup()
@@ -87,13 +103,42 @@ class FakeSlack(World):
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         self.api_base = f"http://{host}:{port}/api/"
-        self.file_base = f"http://{host}:{port}/files-pri/"
+        self.file_base = self.api.file_base = f"http://{host}:{port}/files-pri/"
         self._link_base = f"ws://{host}:{port}/link"
         self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
-        group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        pusher = group.create_task(self._push_for_ever(), name="slack pusher")
-        self._stack.callback(pusher.cancel)
+        self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._push_events_of(self)
         return self
+
+    def _push_events_of(self, workspace: "FakeSlack") -> None:
+        pusher = self._group.create_task(workspace._push_for_ever(), name="slack pusher")
+        self._stack.callback(pusher.cancel)
+
+    def workspace(self, name: str) -> "FakeSlack":
+        """Another one, `T0<name>`, which may install the app."""
+        other = FakeSlack(patience=self.patience, pauses=self.pauses, team=f"T0{name}", bot=f"U0BOT{name}")
+        other.bot_token = f"xoxb-{name}-fake-bot-token"
+        other.has_app = False
+        other.api_base, other.file_base = self.api_base, self.file_base
+        other.api.file_base = self.file_base
+        other.sockets, other.http, other.changed = self.sockets, self.http, self.changed
+        other._envelopes = self._envelopes
+        self.workspaces[other.bot_token] = other
+        self._push_events_of(other)
+        return other
+
+    def approve(self, workspace: "FakeSlack") -> str:
+        """Somebody there lets the app in; the code that Slack sends them back with."""
+        code = f"code-{next(self._ticket_numbers)}"
+        self._codes[code] = workspace
+        return code
+
+    async def uninstall(self) -> None:
+        """The app is taken away from this workspace: its token is worth nothing any more."""
+        self.has_app = False
+        self.push(self.wrapped({"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [self.bot]}}))
+        self.push(self.wrapped({"type": "app_uninstalled"}))
+        await self.notify()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
@@ -102,7 +147,8 @@ class FakeSlack(World):
             await socket.close()
         await self._stack.aclose()
         if kind is None:
-            assert not self.wrong, f"requests that the Web API does not know: {self.wrong}"
+            wrong = [*self.wrong, *(each for other in self.workspaces.values() for each in other.wrong)]
+            assert not wrong, f"requests that the Web API does not know: {wrong}"
 
     def fail(self, method: str, *faults: str, after: int = 1) -> None:
         """The next calls of `method` go wrong, one for each of `faults`: "429", "500", "html", "garbage",
@@ -152,7 +198,7 @@ class FakeSlack(World):
         `channel`; returns what the app answers, None if it does not in time."""
         body = {
             "token": "verification-token",
-            "team_id": TEAM,
+            "team_id": self.team,
             "team_domain": "example",
             "channel_id": channel or self.direct(person).id,
             "channel_name": "directmessage" if channel is None else "somewhere",
@@ -170,14 +216,35 @@ class FakeSlack(World):
         envelope = self._envelope("slash_commands", body) | {"accepts_response_payload": True}
         return await self.sockets.next().bring(envelope, self.patience)
 
+    async def ask(self, ts: str, *, person: str = "ann") -> None:
+        """`person` chooses the app in the menu of the message `ts`."""
+        place = next(place for place in self.places.values() if ts in place.messages)
+        user = self.user(person)["id"]
+        body = {
+            "type": "message_action",
+            "callback_id": "trialogue_ask",
+            "team": {"id": self.team, "domain": "example"},
+            "user": {"id": user, "username": person, "name": person, "team_id": self.team},
+            "channel": {"id": place.id, "name": place.name},
+            "token": "verification-token",
+            "trigger_id": f"{next(self._envelopes)}.1.fake",
+            "response_url": f"{self.file_base.removesuffix('files-pri/')}told/{place.id}/{user}",
+            "action_ts": self.now(),
+            "message_ts": ts,
+            "message": dict(place.messages[ts]),
+        }
+        await self.connected()
+        answer = await self.sockets.next().bring(self._envelope("interactive", body), self.patience)
+        assert answer is not None, "a shortcut must be acknowledged in time"
+
     async def press(self, ts: str, element: Json, *, person: str = "ann") -> None:
         """`person` presses what has `element`'s id and value under the message `ts`, or says so."""
         place = next(place for place in self.places.values() if ts in place.messages)
         message = place.messages[ts]
         body = {
             "type": "block_actions",
-            "team": {"id": TEAM, "domain": "example"},
-            "user": {"id": self.user(person)["id"], "username": person, "name": person, "team_id": TEAM},
+            "team": {"id": self.team, "domain": "example"},
+            "user": {"id": self.user(person)["id"], "username": person, "name": person, "team_id": self.team},
             "api_app_id": APP,
             "token": "verification-token",
             "container": {"type": "message", "message_ts": ts, "channel_id": place.id, "is_ephemeral": False},
@@ -192,6 +259,11 @@ class FakeSlack(World):
         answer = await self.sockets.next().bring(self._envelope("interactive", body), self.patience)
         assert answer is not None, "a button must be acknowledged in time"
 
+    def attached(self, room: str) -> list[tuple[str, str]]:
+        """Names and texts of the files under the bot's messages in a direct message."""
+        files = [each for one in self.direct(room).messages.values() for each in one.get("files", ())]
+        return [(each["name"], self.api.sent[each["id"]]["data"].decode()) for each in files]
+
     async def settled(self) -> None:
         """Wait until each event was acknowledged, or has been brought in vain for the last time."""
         await self.until(lambda: len(self.brought) + len(self.lost) == self.pushed)
@@ -199,6 +271,8 @@ class FakeSlack(World):
     def push_to(self, url: str) -> HttpPush:
         """Events are pushed to `url` from now on."""
         self.http = HttpPush(self._session, url, self.signing_secret)
+        for other in self.workspaces.values():
+            other.http = self.http
         return self.http
 
     async def connected(self, count: int = 1) -> None:
@@ -221,7 +295,9 @@ class FakeSlack(World):
     def own_event(self, text: str, *, room: str) -> None:
         """The bot's own message in `room`, as Slack tells the app of it."""
         place = self.place(room)
-        self.push(self.message_event(place, self.post(place, BOT, None, {"text": text, "bot_id": "B0TRIALOGUE"})))
+        self.push(
+            self.message_event(place, self.post(place, self.bot, None, {"text": text, "bot_id": self.bot_id}))
+        )
 
     # Bringing events
 
@@ -265,6 +341,9 @@ class FakeSlack(World):
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if (other := self.workspaces.get(bearer)) is not None:
+            return await other._serve(request)
         try:
             form = request.content_type != "application/json"
             params = await _params(request)
@@ -296,9 +375,33 @@ class FakeSlack(World):
             ticket = f"ticket-{next(self._ticket_numbers)}"
             self._tickets.add(ticket)
             return {"ok": True, "url": f"{self._link_base}?ticket={ticket}&app_id={APP}"}
+        if method == "oauth.v2.access":
+            return self._let_in(params)
         return self.api.call(method, params)
 
+    def _let_in(self, params: Json) -> Json:
+        """https://docs.slack.dev/reference/methods/oauth.v2.access"""
+        if (workspace := self._codes.pop(params["code"], None)) is None:
+            raise SlackError("invalid_code")
+        workspace.has_app = True
+        return {
+            "ok": True,
+            "app_id": APP,
+            "authed_user": {"id": workspace.user("ann")["id"]},
+            "scope": ",".join(sorted(workspace.api.scopes)),
+            "token_type": "bot",
+            "access_token": workspace.bot_token,
+            "bot_user_id": workspace.bot,
+            "team": {"id": workspace.team, "name": workspace.team},
+            "enterprise": None,
+            "is_enterprise_install": False,
+        }
+
     def _authorise(self, method: str, header: str) -> None:
+        if method == "oauth.v2.access":
+            if header != encode_basic_auth(self.client_id, self.client_secret):
+                raise SlackError("invalid_client_id")
+            return
         token = header.removeprefix("Bearer ")
         wanted = self.app_token if method == "apps.connections.open" else self.bot_token
         if not token:
@@ -307,6 +410,8 @@ class FakeSlack(World):
             raise SlackError("invalid_auth")
         if token != wanted:
             raise SlackError("not_allowed_token_type")
+        if token == self.bot_token and not self.has_app:
+            raise SlackError("account_inactive")
         if token == self.app_token and not self.api.app_scopes:
             raise SlackError("missing_scope", needed="connections:write", provided="")
 
@@ -320,9 +425,23 @@ class FakeSlack(World):
     async def _hand_out(self, request: web.Request) -> web.StreamResponse:
         """Whom it does not let in, Slack shows a page to log in at, and says that all is well."""
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if (other := self.workspaces.get(bearer)) is not None:
+            return await other._hand_out(request)
         if bearer != self.bot_token or "files:read" not in self.api.scopes:
             return web.Response(text="<html>Sign in to Slack</html>", content_type="text/html")
         return web.Response(body=self._uploads[request.match_info["number"]])
+
+    async def _keep(self, request: web.Request) -> web.StreamResponse:
+        """The app uploads a file."""
+        self.api.sent[request.match_info["number"]]["data"] = await request.read()
+        return web.Response(text="OK")
+
+    async def _told(self, request: web.Request) -> web.StreamResponse:
+        """What the app says to a person by the address that an interaction gave it."""
+        told = {**request.match_info, **await request.json()}
+        self.ephemeral.append(told)
+        await self.notify()
+        return web.Response(text="ok")
 
     async def _link(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")

@@ -1,12 +1,13 @@
 """The methods of the Web API that the bot uses: what they do to the world, and when they refuse. Knows no HTTP."""
 
+import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from adapters.slack.markup import LIMIT
-from tests.fakes.slack_world import APP, BOT, BOT_ID, TEAM, Json, Place, World
+from tests.fakes.slack_world import APP, Json, Place, World
 
 ALL_SCOPES = frozenset(
     {
@@ -22,12 +23,14 @@ ALL_SCOPES = frozenset(
         "mpim:history",
         "mpim:read",
         "files:read",
+        "files:write",
         "users:read",
     }
 )
 
 _NAMES = {"im": "im", "channel": "channels", "group": "groups", "mpim": "mpim"}
 _PAGE = 100
+STREAM_SECONDS = 300.0
 
 
 class SlackError(Exception):
@@ -48,6 +51,11 @@ class WebApi:
         self.scopes = set(ALL_SCOPES)
         self.app_scopes = {"connections:write"}
         self.refuse_status = False
+        self.file_base = ""
+        self.sent: dict[str, Json] = {}  # files that the app has uploaded, by their ids
+        self.refuse_streams = ""  # the error
+        self.streams: dict[str, float] = {}  # when each was begun that has not been stopped
+        self.stopped: set[str] = set()  # streams that a reader has stopped
         self.most_in_page = 999
         self._world = world
         self._rates = rates
@@ -61,7 +69,14 @@ class WebApi:
             "chat.postMessage": self._chat_post_message,
             "chat.postEphemeral": self._chat_post_ephemeral,
             "chat.update": self._chat_update,
+            "files.getUploadURLExternal": self._upload_url,
+            "files.completeUploadExternal": self._complete_upload,
+            "chat.startStream": self._start_stream,
+            "chat.appendStream": self._append_stream,
+            "chat.stopStream": self._stop_stream,
             "assistant.threads.setStatus": self._set_status,
+            "assistant.threads.setSuggestedPrompts": self._set_prompts,
+            "assistant.threads.setTitle": self._set_title,
         }
 
     def call(self, method: str, params: Json) -> Json:
@@ -75,9 +90,9 @@ class WebApi:
             "url": "https://example.slack.com/",
             "team": "Example",
             "user": "trialogue",
-            "team_id": TEAM,
-            "user_id": BOT,
-            "bot_id": BOT_ID,
+            "team_id": self._world.team,
+            "user_id": self._world.bot,
+            "bot_id": self._world.bot_id,
             "is_enterprise_install": False,
         }
 
@@ -125,10 +140,10 @@ class WebApi:
         thread = params.get("thread_ts")
         if thread is not None and thread not in place.messages:
             raise SlackError("cannot_reply_to_message")
-        fields = content | {"bot_id": BOT_ID, "app_id": APP}
+        fields = content | {"bot_id": self._world.bot_id, "app_id": APP}
         if "metadata" in params:
             fields["metadata"] = params["metadata"]
-        message = self._world.post(place, BOT, thread, fields)
+        message = self._world.post(place, self._world.bot, thread, fields)
         self._world.push(self._world.message_event(place, message))
         return {"channel": place.id, "ts": message["ts"], "message": message}
 
@@ -141,14 +156,97 @@ class WebApi:
         message = place.messages.get(params["ts"])
         if message is None:
             raise SlackError("message_not_found")
-        if message.get("user") != BOT:
+        if message.get("user") != self._world.bot:
             raise SlackError("cant_update_message")
+        if self._is_streaming(message):
+            raise SlackError("streaming_state_conflict")
         content, before = _content(params), dict(message)
         if params.get("blocks") == [] or "blocks" in content or "markdown_text" in params:
             message.pop("blocks", None)
-        message |= content | {"edited": {"user": BOT, "ts": self._world.now()}}
+        if "metadata" in params:
+            message["metadata"] = params["metadata"]
+        if "file_ids" in params:
+            message["files"] = [self._complete(number) for number in params["file_ids"].split(",") if number]
+        message |= content | {"edited": {"user": self._world.bot, "ts": self._world.now()}}
         self._world.push(self._world.changed_event(place, message, before))
         return {"channel": place.id, "ts": message["ts"], "text": message["text"], "message": message}
+
+    def _upload_url(self, params: Json) -> Json:
+        self._need("files:write")
+        number = f"F0SENT{len(self.sent) + 1}"
+        self.sent[number] = {"id": number, "name": params["filename"], "size": int(params["length"])}
+        return {"upload_url": f"{self.file_base}sent/{number}", "file_id": number}
+
+    def _complete_upload(self, params: Json) -> Json:
+        self._need("files:write")
+        for each in json.loads(params["files"]):
+            if len(self.sent[each["id"]].get("data", b"")) != self.sent[each["id"]]["size"]:
+                raise SlackError("invalid_arguments")
+            self.sent[each["id"]]["complete"] = True
+        return {"files": json.loads(params["files"])}
+
+    def _complete(self, number: str) -> Json:
+        if not self.sent.get(number, {}).get("complete"):
+            raise SlackError("file_not_found")
+        return {key: self.sent[number][key] for key in ("id", "name", "size")}
+
+    def _start_stream(self, params: Json) -> Json:
+        self._need("chat:write")
+        place, thread = self._writable(params), params.get("thread_ts")
+        if self.refuse_streams:
+            raise SlackError(self.refuse_streams)
+        if place.kind != "im" and not (params.get("recipient_team_id") and params.get("recipient_user_id")):
+            raise SlackError("missing_recipient_user_id")
+        if thread not in place.messages:
+            raise SlackError("restricted_action_non_threadable_channel")
+        self._spend("start stream", 20, 60.0)
+        if "markdown_text" in params and not params["markdown_text"]:
+            raise SlackError("no_text")
+        fields = _streamed(params.get("markdown_text", ""))
+        message = self._world.post(
+            place, self._world.bot, thread, fields | {"bot_id": self._world.bot_id, "app_id": APP}
+        )
+        self.streams[message["ts"]] = self._world.time()
+        self._world.push(self._world.message_event(place, message))
+        return {"channel": place.id, "ts": message["ts"]}
+
+    def _append_stream(self, params: Json) -> Json:
+        message = self._streaming(params)
+        self._spend("append to stream", 100, 60.0)
+        if not params["markdown_text"]:
+            raise SlackError("no_text")
+        message |= _streamed(message["blocks"][0]["text"] + params["markdown_text"])
+        return {"channel": params["channel"], "ts": message["ts"]}
+
+    def _stop_stream(self, params: Json) -> Json:
+        message = self._streaming(params)
+        self._spend("stop stream", 20, 60.0)
+        content = _streamed(message["blocks"][0]["text"] + params.get("markdown_text", ""))
+        content["blocks"] += _checked(params.get("blocks", []))
+        message |= content
+        if "metadata" in params:
+            message["metadata"] = params["metadata"]
+        del self.streams[message["ts"]]
+        return {"channel": params["channel"], "ts": message["ts"], "message": message}
+
+    def _streaming(self, params: Json) -> Json:
+        """The message that a stream's call is about."""
+        self._need("chat:write")
+        message = self._writable(params).messages.get(params["ts"])
+        if message is None:
+            raise SlackError("message_not_found")
+        if message.get("user") != self._world.bot:
+            raise SlackError("message_not_owned_by_app")
+        if message["ts"] in self.stopped:
+            raise SlackError("stopped_by_user")
+        if not self._is_streaming(message):
+            raise SlackError("message_not_in_streaming_state")
+        return message
+
+    def _is_streaming(self, message: Json) -> bool:
+        """Five minutes after it was begun Slack ends it, and sooner if a reader does."""
+        begun = None if message["ts"] in self.stopped else self.streams.get(message["ts"])
+        return begun is not None and self._world.time() - begun < STREAM_SECONDS
 
     def _chat_post_ephemeral(self, params: Json) -> Json:
         self._need("chat:write")
@@ -166,6 +264,27 @@ class WebApi:
             raise SlackError("invalid_thread_ts")
         self._world.statuses.append(dict(params))
         return {}
+
+    def _set_prompts(self, params: Json) -> Json:
+        pane = self._pane(params)
+        if not 1 <= len(params["prompts"]) <= 4:
+            raise SlackError("invalid_arguments")
+        self._world.prompts[pane] = params["prompts"]
+        return {}
+
+    def _set_title(self, params: Json) -> Json:
+        self._world.titles[self._pane(params)] = params["title"]
+        return {}
+
+    def _pane(self, params: Json) -> str:
+        """The thread of a pane."""
+        self._need("assistant:write")
+        place = self._world.places.get(params["channel_id"])
+        if place is None or place.kind != "im":
+            raise SlackError("channel_not_found")
+        if params["thread_ts"] not in place.messages:
+            raise SlackError("invalid_thread_ts")
+        return str(params["thread_ts"])
 
     def _need(self, scope: str) -> None:
         if scope not in self.scopes:
@@ -218,6 +337,13 @@ def _content(params: Json) -> Json:
     if not (text or "").strip():
         raise SlackError("no_text")
     return {"text": text}
+
+
+def _streamed(text: str) -> Json:
+    """What a stream reads so far."""
+    if len(text.encode("utf-16-le")) // 2 > LIMIT:
+        raise SlackError("msg_blocks_too_long")
+    return {"text": text[:150], "blocks": [{"type": "markdown", "text": text}]}
 
 
 def _checked(blocks: list[Json]) -> list[Json]:

@@ -47,14 +47,19 @@ class Place:
 
 
 class World:
-    """The workspace `TEAM`. `events` are those that Slack has for the app and has not begun to bring, `pushed`
-    counts all that there were."""
+    """The workspace `team`, with the app's account `bot`. `events` are those that Slack has for the app and has
+    not begun to bring, `pushed` counts all that there were."""
 
-    def __init__(self) -> None:
+    def __init__(self, team: str = TEAM, bot: str = BOT, bot_id: str = BOT_ID) -> None:
+        self.team = team
+        self.bot = bot
+        self.bot_id = bot_id
         self.places: dict[str, Place] = {}
         self.people: dict[str, Json] = {}
         self.ephemeral: list[Json] = []
         self.statuses: list[Json] = []
+        self.prompts: dict[str, list[Json]] = {}
+        self.titles: dict[str, str] = {}
         self.events: asyncio.Queue[tuple[Json, int]] = asyncio.Queue()
         self.pushed = 0
         self.changed = asyncio.Condition()
@@ -83,6 +88,17 @@ class World:
         self._tell(place, message)
         await self.notify()
         return str(message["ts"])
+
+    async def open_pane(self, *, person: str = "ann") -> str:
+        """`person` opens the assistant's pane; returns the ts of its thread."""
+        place, user = self.direct(person), self.user(person)["id"]
+        root = self.post(place, self.bot, None, {"text": "New Assistant Thread", "bot_id": self.bot_id})
+        thread = {"user_id": user, "channel_id": place.id, "thread_ts": root["ts"], "context": {}}
+        self.push(
+            self.wrapped({"type": "assistant_thread_started", "assistant_thread": thread, "event_ts": self.now()})
+        )
+        await self.notify()
+        return str(root["ts"])
 
     async def bot_says(self, text: str, *, room: str, thread: str | None = None) -> str:
         """Another app's bot writes into `room`."""
@@ -162,7 +178,7 @@ class World:
             profile = {"display_name": name.title(), "real_name": f"{name.title()} Example"}
             self.people[name] = {
                 "id": f"U0{name.upper()}",
-                "team_id": TEAM,
+                "team_id": self.team,
                 "name": name,
                 "profile": profile,
                 "locale": "en-US",
@@ -187,7 +203,7 @@ class World:
 
         def mention(match: re.Match[str]) -> str:
             if match[1].lower() == "trialogue":
-                return f"<@{BOT}>"
+                return f"<@{self.bot}>"
             return f"<@{self.people[match[1]]['id']}>" if match[1] in self.people else match[0]
 
         return re.sub(r"@(\w+)", mention, html.escape(text, quote=False))
@@ -199,7 +215,7 @@ class World:
         return [
             str(message["blocks"][0]["text"]) if message.get("blocks") else str(message["text"])
             for message in standing
-            if message.get("user") == BOT and thread in (None, message.get("thread_ts"))
+            if message.get("user") == self.bot and thread in (None, message.get("thread_ts"))
         ]
 
     async def until(self, predicate: Callable[[], bool], *, within: float = 20.0) -> None:
@@ -219,7 +235,7 @@ class World:
 
     def post(self, place: Place, user: str | None, thread: str | None, fields: Json) -> Json:
         """A message that stands in `place` now."""
-        message: Json = {"type": "message", "ts": self.now(), "team": TEAM} | fields
+        message: Json = {"type": "message", "ts": self.now(), "team": self.team} | fields
         if user is not None:
             message["user"] = user
         if thread is not None:
@@ -245,7 +261,7 @@ class World:
         """An event as Slack pushes it."""
         return {
             "token": "verification-token",
-            "team_id": TEAM,
+            "team_id": self.team,
             "api_app_id": APP,
             "event": inner,
             "type": "event_callback",
@@ -254,8 +270,8 @@ class World:
             "authorizations": [
                 {
                     "enterprise_id": None,
-                    "team_id": TEAM,
-                    "user_id": BOT,
+                    "team_id": self.team,
+                    "user_id": self.bot,
                     "is_bot": True,
                     "is_enterprise_install": False,
                 }
@@ -287,7 +303,7 @@ class World:
         if not place.member:
             return
         events = [self.message_event(place, message)]
-        if place.kind != "im" and f"<@{BOT}>" in message["text"]:
+        if place.kind != "im" and f"<@{self.bot}>" in message["text"]:
             mention = {key: value for key, value in message.items() if key not in {"subtype", "parent_user_id"}}
             inner = {**mention, "type": "app_mention", "channel": place.id, "event_ts": message["ts"]}
             events.append(self.wrapped(inner))

@@ -33,6 +33,8 @@ Fault = Literal["429", "500", "html", "garbage", "cut before", "cut after"]
 _INTEGERS = {"chat_id", "message_id", "message_thread_id", "offset", "limit", "timeout", "max_connections"}
 _JSON = {
     "entities",
+    "media",
+    "caption_entities",
     "reply_markup",
     "reply_parameters",
     "link_preview_options",
@@ -63,11 +65,20 @@ class FakeTelegram(World):
     """The server. Enter it; an adapter needs its `api_base` and `token`. `api` is what the methods have done.
 
     While `down`, it does nothing for anybody. `sent` has the messages that it has posted for the bot, by chat and
-    number; who asked is known where the bot was given `api_base` with a name of its own after it.
+    number; who asked is known where the bot was given `api_base` with a name of its own after it. Each has one
+    bot; `others`, by their tokens, are reached at the same address.
     """
 
-    def __init__(self, *, token: str = "7000:fake-token", privacy: bool = True, rates: bool = False) -> None:
-        super().__init__(privacy=privacy)
+    def __init__(
+        self,
+        *,
+        token: str = "7000:fake-token",
+        username: str = "trialogue_bot",
+        privacy: bool = True,
+        rates: bool = False,
+    ) -> None:
+        super().__init__(privacy=privacy, bot=int(token.partition(":")[0]), username=username)
+        self.others: dict[str, FakeTelegram] = {}
         self.api = BotApi(self, rates=rates)
         self.token = token
         self.api_base = ""
@@ -76,7 +87,7 @@ class FakeTelegram(World):
         self.down = False
         self.wrong: list[str] = []
         self._faults: defaultdict[str, deque[tuple[Fault, float]]] = defaultdict(deque)
-        self._held: dict[str, asyncio.Event] = {}
+        self._held: dict[str, tuple[asyncio.Event, bool]] = {}
         self._spec = given_spec()
         self._stack = AsyncExitStack()
 
@@ -119,15 +130,19 @@ class FakeTelegram(World):
         self.down = False
 
     @contextmanager
-    def hold(self, method: str) -> Iterator[None]:
+    def hold(self, method: str, *, only_next: bool = False) -> Iterator[None]:
         """Calls of `method` get no answer while the block lasts. What they ask for is done after it."""
-        self._held[method.lower()] = asyncio.Event()
+        ends = asyncio.Event()
+        self._held[method.lower()] = ends, only_next
         try:
             yield
         finally:
-            self._held.pop(method.lower()).set()
+            self._held.pop(method.lower(), None)
+            ends.set()
 
     async def _hand_out(self, request: web.Request) -> web.StreamResponse:
+        if (other := self.others.get(request.match_info["token"])) is not None:
+            return await other._hand_out(request)
         self._authorise(request.match_info["token"])
         return web.Response(body=self.uploads[request.match_info["path"].removeprefix("documents/")])
 
@@ -160,18 +175,24 @@ class FakeTelegram(World):
         return True
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if (other := self.others.get(request.match_info["token"])) is not None:
+            return await other._serve(request)
         method = request.match_info["method"]
         try:
             params = await _params(request)
+            self.api.uploaded = await _files(request)
             self._authorise(request.match_info["token"])
             if self.down:
                 return _broken(request, "html", 0.0) or web.Response(status=503)
             self.journal.append(Call(method, params))
             if self._spec is not None:
                 self.wrong += self._spec.faults(method, params)
-            if (held := self._held.get(method.lower())) is not None:
+            ends, only_next = self._held.get(method.lower(), (None, False))
+            if ends is not None:
+                if only_next:
+                    del self._held[method.lower()]
                 await self.notify()
-                await held.wait()
+                await ends.wait()
             faults = self._faults[method.lower()]
             fault, after = faults.popleft() if faults else (None, 0.0)
             caller = request.match_info.get("caller", "")
@@ -223,7 +244,15 @@ async def _params(request: web.Request) -> Json:
     if request.content_type == "application/json":
         return dict(await request.json())
     given = {**request.query, **await request.post()}
-    return {name: _value(name, str(value)) for name, value in given.items()}
+    return {name: _value(name, value) for name, value in given.items() if isinstance(value, str)}
+
+
+async def _files(request: web.Request) -> dict[str, tuple[str, bytes]]:
+    """What was uploaded with a request: names and bytes, by the names of its parts."""
+    if request.content_type != "multipart/form-data":
+        return {}
+    parts = (await request.post()).items()
+    return {name: (part.filename, part.file.read()) for name, part in parts if isinstance(part, web.FileField)}
 
 
 def _value(name: str, value: str) -> Any:

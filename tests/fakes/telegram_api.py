@@ -8,6 +8,8 @@ from collections import defaultdict, deque
 from tests.fakes.telegram_text import ENTITY_LIMIT, LIMIT, Json, entity_fault, pinged, units
 from tests.fakes.telegram_world import Chat, World
 
+CAPTION_LIMIT = 1024
+
 
 class Refusal(Exception):
     """The Bot API's answer to a call that it does not do."""
@@ -21,7 +23,8 @@ class Refusal(Exception):
 
 
 class BotApi:
-    """What the bot may do. `rates`: flood limits are enforced. `refuse_entities`: no formatting is taken.
+    """What the bot may do. `rates`: flood limits are enforced. `refuse_entities`: no formatting is taken. `drafts`
+    are those that were shown: chat, number and text.
 
     `called` are the people whom the bot's messages have pinged, `typing` the rooms in which it typed, `limited`
     how often it went over its limits.
@@ -35,6 +38,9 @@ class BotApi:
         self.typing: list[tuple[int, int | None]] = []
         self.webhook: Json = {"url": ""}
         self.limited = 0
+        self.takes_drafts = self.takes_files = True
+        self.uploaded: dict[str, tuple[str, bytes]] = {}
+        self.drafts: list[tuple[int, int, str]] = []
         self.closing = False
         self._world = world
         self._poll = 0
@@ -103,15 +109,22 @@ class BotApi:
         return shown | {"has_custom_certificate": False, "pending_update_count": len(self._world.pending)}
 
     def _on_setmycommands(self, params: Json) -> bool:
-        self.commands[params.get("language_code", "")] = params["commands"]
+        self.commands[_menu(params)] = params["commands"]
         return True
 
     def _on_getmycommands(self, params: Json) -> list[Json]:
-        return self.commands.get(params.get("language_code", ""), [])
+        return self.commands.get(_menu(params), [])
 
     def _on_getchat(self, params: Json) -> Json:
         chat = self._open(params)
         return chat.json() | {"accent_color_id": 0, "max_reaction_count": 11, "accepted_gift_types": {}}
+
+    def _on_getchatmember(self, params: Json) -> Json:
+        self._open(params)
+        member = self._world.member(params["user_id"])
+        if member is None:
+            raise Refusal(400, "Bad Request: PARTICIPANT_ID_INVALID")
+        return member
 
     def _on_sendchataction(self, params: Json) -> bool:
         chat = self._open(params)
@@ -136,6 +149,19 @@ class BotApi:
             message["reply_to_message"] = chat.messages[answered["message_id"]]
         return message
 
+    def _on_sendmessagedraft(self, params: Json) -> bool:
+        if not self.takes_drafts:
+            raise Refusal(404, "Not Found: method not found")
+        chat = self._open(params)
+        if chat.type != "private":
+            raise Refusal(400, "Bad Request: drafts can be sent to private chats only")
+        if not params["draft_id"]:
+            raise Refusal(400, "Bad Request: DRAFT_ID_INVALID")
+        if params.get("message_thread_id") not in {None, *chat.topics}:
+            raise Refusal(400, "Bad Request: message thread not found")
+        self.drafts.append((chat.id, params["draft_id"], self._content(params)["text"]))
+        return True
+
     def _on_editmessagetext(self, params: Json) -> Json:
         chat = self._open(params)
         message = chat.messages.get(params["message_id"])
@@ -143,6 +169,8 @@ class BotApi:
             raise Refusal(400, "Bad Request: message to edit not found")
         if message["from"]["id"] != self._world.me["id"]:
             raise Refusal(400, "Bad Request: message can't be edited")
+        if "document" in message:
+            raise Refusal(400, "Bad Request: there is no text in the message to edit")
         self._pace(chat)
         content = self._content(params)
         content |= self._keyboard(params)
@@ -158,6 +186,44 @@ class BotApi:
         message.pop("reply_markup", None)
         message |= content | {"edit_date": self._world.now()}
         return message
+
+    def _on_editmessagemedia(self, params: Json) -> Json:
+        message = self._ours(params)
+        if not self.takes_files:
+            raise Refusal(400, "Bad Request: not enough rights to send documents to the chat")
+        media = params["media"]
+        name, data = self.uploaded[media["media"].removeprefix("attach://")]
+        number = f"sent_{len(self._world.uploads) + 1}"
+        self._world.uploads[number] = data
+        self._caption(message, media.get("caption", ""), media.get("caption_entities", []))
+        document = {"file_id": number, "file_unique_id": number, "file_name": name, "file_size": len(data)}
+        message |= {"document": document, "edit_date": self._world.now()} | self._keyboard(params)
+        return message
+
+    def _on_editmessagecaption(self, params: Json) -> Json:
+        message = self._ours(params)
+        if "document" not in message:
+            raise Refusal(400, "Bad Request: there is no caption in the message to edit")
+        self._caption(message, params.get("caption", ""), params.get("caption_entities", []))
+        message |= {"edit_date": self._world.now()} | self._keyboard(params)
+        return message
+
+    def _ours(self, params: Json) -> Json:
+        chat = self._open(params)
+        message = chat.messages.get(params["message_id"])
+        if message is None:
+            raise Refusal(400, "Bad Request: message to edit not found")
+        if message["from"]["id"] != self._world.me["id"]:
+            raise Refusal(400, "Bad Request: message can't be edited")
+        self._pace(chat)
+        return message
+
+    def _caption(self, message: Json, caption: str, entities: list[Json]) -> None:
+        if units(caption) > CAPTION_LIMIT:
+            raise Refusal(400, "Bad Request: message caption is too long")
+        for gone in ("text", "entities", "reply_markup"):
+            message.pop(gone, None)
+        message |= {"caption": caption, "caption_entities": entities}
 
     def _on_getfile(self, params: Json) -> Json:
         if (data := self._world.uploads.get(params["file_id"])) is None:
@@ -239,6 +305,12 @@ class BotApi:
                 raise flood(times[0] + seconds - now)
         for name, _, _ in windows:
             self._sent[name].append(now)
+
+
+def _menu(params: Json) -> str:
+    """The language for which a menu is set, behind the scope unless that is the default one."""
+    scope = params.get("scope", {"type": "default"})["type"]
+    return "/".join(filter(None, ("" if scope == "default" else scope, params.get("language_code", ""))))
 
 
 def flood(seconds: float) -> Refusal:

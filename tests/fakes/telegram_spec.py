@@ -34,6 +34,10 @@ class Spec:
             return [f"{method} is no method"]
         return list(self._fields(method, self._methods[method.lower()].get("fields", []), params))
 
+    def unlike(self, kind: str, value: Mapping[str, Any]) -> list[str]:
+        """What keeps a value from being of the type `kind`, in words; never a value."""
+        return list(self._fields(kind, self._types[kind].get("fields", []), value))
+
     def _fields(self, where: str, fields: list[Any], given: Mapping[str, Any]) -> Iterator[str]:
         known = {field["name"]: field for field in fields}
         yield from (f"{where} has no {name}" for name in given.keys() - known.keys())

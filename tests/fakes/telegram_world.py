@@ -38,20 +38,20 @@ class Chat:
 
 
 class World:
-    """One bot, `@trialogue_bot`, and everybody around it.
+    """One bot and everybody around it.
 
     `privacy`: in groups the bot is sent only what is meant for it. `pending` are the updates that it has not
     acknowledged, `allowed` the kinds that it asked for. `queries` are those of buttons that were pressed, with the
     words of the bot's answer, and `None` as long as there is none. `uploads` are files by their ids.
     """
 
-    def __init__(self, *, privacy: bool = True) -> None:
+    def __init__(self, *, privacy: bool = True, bot: int = 7000, username: str = "trialogue_bot") -> None:
         self.privacy = privacy
         self.me: Json = {
-            "id": 7000,
+            "id": bot,
             "is_bot": True,
             "first_name": "Trialogue",
-            "username": "trialogue_bot",
+            "username": username,
             "can_join_groups": True,
         }
         self.pending: deque[Json] = deque()
@@ -62,6 +62,7 @@ class World:
         self.uploads: dict[str, bytes] = {}
         self._names: dict[str, int] = {}
         self._people: dict[str, Json] = {}
+        self.owners: set[str] = set()  # the people who own every group that they are in
         self._numbers = itertools.count(100)
         self._update_numbers = itertools.count(5001)
         self._group_ids = itertools.count(501)
@@ -185,7 +186,12 @@ class World:
 
     def shown(self, where: str, *, topic: int | None = None) -> list[str]:
         """Their texts."""
-        return [message["text"] for message in self.posted(where, topic=topic)]
+        return [str(message.get("text", message.get("caption"))) for message in self.posted(where, topic=topic)]
+
+    def attached(self, where: str) -> list[tuple[str, str]]:
+        """Names and texts of the files that the bot has sent there."""
+        documents = [message["document"] for message in self.posted(where) if "document" in message]
+        return [(each["file_name"], self.uploads[each["file_id"]].decode()) for each in documents]
 
     async def until(self, predicate: Callable[[], bool], *, within: float = 30.0) -> None:
         """Wait for a change after which `predicate` holds."""
@@ -207,6 +213,18 @@ class World:
         user = self._user(person)
         self._names[person] = user["id"]
         return self.chats.setdefault(user["id"], Chat(user["id"], "private", person))
+
+    def member(self, user: int) -> Json | None:
+        """Somebody as a member of any group; None: nobody knows them."""
+        for name, person in self._people.items():
+            if person["id"] == user:
+                owns = name in self.owners
+                return (
+                    {"status": "creator", "user": person, "is_anonymous": False}
+                    if owns
+                    else {"status": "member", "user": person}
+                )
+        return None
 
     def _user(self, name: str) -> Json:
         if name == f"@{self.me['username']}":

@@ -6,10 +6,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
-from bots.http.api.requests import ChatRequest, CompletionRequest
+from bots.http.api.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
 _SCHEMAS = "#/components/schemas/{model}"
-_ERRORS = (400, 401, 403, 404, 408, 413, 421, 429, 500, 503)
+_ERRORS = (400, 401, 403, 404, 408, 413, 421, 422, 429, 500, 503)
 
 
 class _Answered(BaseModel):
@@ -110,11 +110,31 @@ class TextCompletion(_AnAnswer):
     choices: list[TextChoice]
 
 
+class Embedding(_Answered):
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class UsageOfEmbeddings(_Answered):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(_Answered):
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: UsageOfEmbeddings
+
+
 _ALL: tuple[type[BaseModel], ...] = (
     ChatRequest,
     CompletionRequest,
+    EmbeddingRequest,
     ChatCompletion,
     TextCompletion,
+    EmbeddingList,
     Model,
     ModelList,
     Error,
@@ -146,6 +166,15 @@ def document() -> dict[str, Any]:
                     "createCompletion", "Go on with a text", "TextCompletion", asked="CompletionRequest"
                 )
             },
+            "/v1/embeddings": {
+                "post": _operation(
+                    "createEmbedding",
+                    "Make vectors of texts",
+                    "EmbeddingList",
+                    asked="EmbeddingRequest",
+                    streams=False,
+                )
+            },
         },
         "components": {
             "schemas": schemas["$defs"],
@@ -154,9 +183,11 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(name: str, summary: str, answer: str, *, asked: str | None = None) -> dict[str, Any]:
+def _operation(
+    name: str, summary: str, answer: str, *, asked: str | None = None, streams: bool = True
+) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": _ref(answer)}}
-    if asked is not None:  # with `stream` true
+    if asked is not None and streams:  # with `stream` true
         content["text/event-stream"] = {"schema": {"type": "string"}}
     failed = {"description": "An error", "content": {"application/json": {"schema": _ref("Error")}}}
     responses = {"200": {"description": summary, "content": content}} | {str(code): failed for code in _ERRORS}

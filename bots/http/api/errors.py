@@ -12,6 +12,7 @@ from core.errors import (
     InvalidParams,
     Overloaded,
     PromptTooLong,
+    RefusedByServer,
     StoreUnavailable,
 )
 
@@ -46,8 +47,9 @@ class ApiError(CoreError):
         return JSONResponse(self.body, self.status, self.headers)
 
 
-def no_such_model(param: str | None = "model") -> ApiError:
-    return ApiError(404, "There is no such model; GET /v1/models lists them.", code="model_not_found", param=param)
+def no_such_model(why: str | None = None) -> ApiError:
+    why = why or "There is no such model; GET /v1/models lists them."
+    return ApiError(404, why, code="model_not_found", param="model")
 
 
 def wrong_key(message: str) -> ApiError:
@@ -72,6 +74,8 @@ def as_api_error(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
+        case RefusedByServer():
+            return ApiError(error.status, error.message, kind=error.kind, code=error.code, param=error.param)
         case PromptTooLong():
             return ApiError(400, _sentence(error), code="context_length_exceeded", param="messages")
         case InvalidParams():

@@ -7,17 +7,21 @@ servers have them under these names.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bots.http.api.errors import ApiError
+from core.engine.embedding import Input
 from core.engine.engine import Message, Params
 
-MOST_CHOICES = 16
-"""What the engine makes of one prompt at most. OpenAI's limit is 128."""
+MOST_CHOICES = 128
+"""OpenAI's limit, and the engine's."""
 
 MOST_MESSAGES = 4096
+
+MOST_INPUTS = 2048
+"""OpenAI's limit."""
 
 _COMPLETION_TOKENS = 16  # OpenAI's default for /v1/completions
 
@@ -175,7 +179,34 @@ class CompletionRequest(_Sampled):
         return [Message("plain", self.prompt if isinstance(self.prompt, str) else self.prompt[0])]
 
 
-Asked = TypeVar("Asked", ChatRequest, CompletionRequest)
+Text = Annotated[str, Field(min_length=1)]
+Tokens = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+
+
+class EmbeddingRequest(_Asked):
+    """POST /v1/embeddings. Tokens are the model's own, without those that it puts around a text."""
+
+    model: str = Field(min_length=1, max_length=256)
+    input: (
+        Text
+        | Tokens
+        | Annotated[list[Text], Field(min_length=1, max_length=MOST_INPUTS)]
+        | Annotated[list[Tokens], Field(min_length=1, max_length=MOST_INPUTS)]
+    )
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    user: Annotated[str, Field(max_length=512)] | None = None
+
+    @property
+    def inputs(self) -> Sequence[Input]:
+        if isinstance(self.input, str):
+            return [self.input]
+        one = isinstance(self.input[0], int)
+        return cast("Sequence[Input]", [self.input] if one else self.input)
+
+
+Completed = TypeVar("Completed", bound=ChatRequest | CompletionRequest)
+Asked = TypeVar("Asked", bound=_Asked)
 
 
 def parse(kind: type[Asked], body: bytes) -> Asked:

@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 _PANELS = (
     ("loss (nats a token)", ("loss", "validation_loss")),
-    ("discriminator", ("told", "discriminator_accuracy")),
+    ("discriminator", ("told", "discriminator_accuracy", "discriminator_loss")),
     ("evidence for a human (log-odds)", ("reward",)),
     ("variety", ("distinct_2",)),
 )

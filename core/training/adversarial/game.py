@@ -8,12 +8,12 @@ of later ones is left out. Beside each policy gradient goes a share of the likel
 forcing, without which a generator soon says few things only (Li et al., 2017).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy, cross_entropy
 
 from core.engine.discriminator import GENERATED, HUMAN, Discriminator
 from core.engine.recurrent import RecurrentForCausalLM
@@ -161,9 +161,16 @@ def chance(model: Discriminator, pairs: Pairs) -> torch.Tensor:
     return torch.cat(scores) if scores else torch.empty(0)
 
 
-def accuracy(score: Callable[[Pairs], torch.Tensor], human: Pairs, generated: Pairs) -> float:
-    """The share of both that is told right, each kind counting half."""
-    return float(((score(human) > 0.5).float().mean() + (score(generated) <= 0.5).float().mean()) / 2)
+def accuracy(human: torch.Tensor, generated: torch.Tensor) -> float:
+    """The share that is told right of both, each kind counting half, by how likely each is thought to be human."""
+    return float(((human > 0.5).float().mean() + (generated <= 0.5).float().mean()) / 2)
+
+
+def telling_loss(human: torch.Tensor, generated: torch.Tensor) -> float:
+    """The cross entropy of the same, in nats; `log 2` is guessing."""
+    of_human = binary_cross_entropy(human, torch.ones_like(human))
+    of_generated = binary_cross_entropy(generated, torch.zeros_like(generated))
+    return float((of_human + of_generated) / 2)
 
 
 def _logits(model: Discriminator, pairs: Pairs) -> torch.Tensor:

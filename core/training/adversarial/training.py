@@ -1,8 +1,8 @@
 """One adversarial training, from its folder to its end: likelihood, telling apart, and the game of both.
 
-1. Warm-up: the generator learns from human replies by likelihood, as far as it gets better on the validation part.
-   The best is gone on with.
+1. Warm-up: the generator learns from human replies by likelihood.
 2. The discriminator learns to tell its replies from human ones.
+   Both learn as far as they get better on the validation part. The best is gone on with.
 3. Rounds: some steps of the generator against the discriminator, and some of the discriminator.
 
 All that a next step depends on is one file, `checkpoint.pt`, which is replaced whole: after a kill, an interrupt
@@ -13,14 +13,17 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from core.engine.discriminator import Discriminator
 from core.engine.loading import Progress
+from core.engine.recurrent import RecurrentForCausalLM
 from core.training.adversarial.curve import Row, write
-from core.training.adversarial.game import Game, accuracy, loss_of
+from core.training.adversarial.game import Game, accuracy, loss_of, telling_loss
 from core.training.adversarial.pairs import Pairs
 from core.training.adversarial.sampling import draw
 
@@ -28,7 +31,9 @@ Phase = Literal["warm-up", "discriminator", "rounds", "over"]
 Measure = Callable[[Game], Mapping[str, float]]
 
 _CHECKPOINT = "checkpoint.pt"
-_SHARES: Mapping[Phase, float] = {"warm-up": 0.5, "discriminator": 0.6, "rounds": 1.0}
+_SHARES: Mapping[Phase, float] = {"warm-up": 0.4, "discriminator": 0.3, "rounds": 0.3}  # of the minutes
+_ENDS = dict(zip(_SHARES, accumulate(_SHARES.values()), strict=True))
+_LEARNS = frozenset({"warm-up", "discriminator"})  # one alone, as far as it gets better
 _NEXT: Mapping[Phase, Phase] = {"warm-up": "discriminator", "discriminator": "rounds", "rounds": "over"}
 _VALIDATED = 1024  # pairs at most
 _LAST_RATE = 0.1  # of the warm-up's first
@@ -36,16 +41,17 @@ _LAST_RATE = 0.1  # of the warm-up's first
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The most steps of each phase, and the minutes of all of them; by their end the warm-up has had half, and the
-    discriminator a tenth. A round is `plays` steps of the generator and `tells` of the discriminator.
+    """The most steps of each phase, and the minutes of all of them: the warm-up has four tenths at most, and the
+    discriminator three more. A round is `plays` steps of the generator and `tells` of the discriminator.
 
     `checks` says after how many steps of each phase a check comes: the curve's next point, and a checkpoint. After
-    `patience` checks that found nothing better the warm-up is over; what is best, the least of `best_by` says.
+    `patience` checks that found nothing better the warm-up is over, and so is the discriminator's learning. Which
+    generator is best, the least of `best_by` says.
     """
 
     minutes: float = 30.0
     warm_up: int = 20_000
-    discriminator: int = 1_000
+    discriminator: int = 20_000
     rounds: int = 1_000
     plays: int = 5
     tells: int = 1
@@ -93,7 +99,7 @@ class Training:
         self._told: list[float] = []  # what the steps since the last check came to
         self._best: dict[str, torch.Tensor] | None = None
         self._best_value = math.inf
-        self._worse = 0  # checks since the best
+        self._worse = 0  # checks since the best of this phase
 
     def interrupt(self) -> None:
         self.interrupted = True
@@ -111,7 +117,7 @@ class Training:
             is_over = self._is_over()
             if is_over or self._step % self._plan.checks[self.phase] == 0:
                 self._check()
-                is_over = is_over or (self.phase == "warm-up" and self._worse >= self._plan.patience)
+                is_over = is_over or (self.phase in _LEARNS and self._worse >= self._plan.patience)
             if is_over:
                 self._next_phase()
             if is_over or self.interrupted or not self._told:
@@ -133,7 +139,7 @@ class Training:
 
     def _is_over(self) -> bool:
         share = self._spent / (self._plan.minutes * 60)
-        return self._step >= self._plan.steps(self.phase) or share >= _SHARES[self.phase]
+        return self._step >= self._plan.steps(self.phase) or share >= _ENDS[self.phase]
 
     def _check(self) -> None:
         game = self.game
@@ -150,34 +156,40 @@ class Training:
             kind = {"warm-up": "loss", "discriminator": "told", "rounds": "reward"}[self.phase]
             row[kind] = sum(self._told) / len(self._told)
         if self.phase != "warm-up":
-            row["discriminator_accuracy"] = accuracy(game.chance, self._validation, generated)
+            chances = game.chance(self._validation), game.chance(generated)
+            row |= {"discriminator_accuracy": accuracy(*chances), "discriminator_loss": telling_loss(*chances)}
         self.history.append(row)
         self._told = []
-        if self.phase == "warm-up":
-            self._remember(row[self._plan.best_by])
+        if self.phase in _LEARNS:
+            self._remember(row[self._plan.best_by if self.phase == "warm-up" else "discriminator_loss"])
         write(self.history, self._folder)
         self._tell(row)
 
     def _remember(self, value: float) -> None:
         if value < self._best_value:
             self._best_value, self._worse = value, 0
-            self._best = {name: each.clone() for name, each in self.game.generator.state_dict().items()}
+            self._best = {name: each.clone() for name, each in self._learner.state_dict().items()}
         else:
             self._worse += 1
 
+    @property
+    def _learner(self) -> RecurrentForCausalLM | Discriminator:
+        return self.game.generator if self.phase == "warm-up" else self.game.discriminator
+
     def _next_phase(self) -> None:
-        if self.phase == "warm-up" and self._best is not None:
-            self.game.generator.load_state_dict(self._best)
+        if self._best is not None:
+            self._learner.load_state_dict(self._best)
+        self._best, self._best_value, self._worse = None, math.inf, 0
         self.phase, self._step = _NEXT[self.phase], 0
 
     def _tell(self, row: Row) -> None:
         share = self._spent / (self._plan.minutes * 60)
         by_steps = self._step / self._plan.steps(self.phase)
-        done = {"warm-up": 0.5, "discriminator": 0.1, "rounds": 0.4}[self.phase]
         figures = [
             f"{name} {row[name]:.3f}" for name in ("validation_loss", "discriminator_accuracy") if name in row
         ]
-        before = _SHARES[self.phase] - done
+        done = _SHARES[self.phase]
+        before = _ENDS[self.phase] - done
         self._progress(
             f"{self.phase} {self._step}: {', '.join(figures)}", max(before + done * by_steps, min(share, 1.0))
         )

@@ -87,7 +87,7 @@ def _is_beside(value: Any) -> bool:
 def _conversation(value: Any) -> Any:
     """Whose turn it is in an export. `None`: it is no line of an export."""
     if isinstance(value, dict) and value.get("record") == "said" and isinstance(value.get("turn"), dict):
-        return value.get("place"), value.get("thread")
+        return value.get("place"), value.get("thread"), value.get("branch")
     return None
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from adapters.discord.events import Place, to_command, to_event
+from adapters.discord.events import Place, to_command, to_delete, to_event
+from core.commands import ABOUT_THIS
+from core.scope import Scope, scoped
 from core.turns import Event
 
 ME = "1457469483726668048"
@@ -184,6 +186,16 @@ def test_stop_means_the_conversation_that_it_was_made_in() -> None:
     assert command("command_stop").conversation == heard("mention").conversation
 
 
+def test_message_chosen_in_its_menu_is_quoted_with_what_came_with_it() -> None:
+    found = command("command_about_message")
+    assert (found.kind, found.text, found.alone) == ("message", ABOUT_THIS, True)
+    assert [(quote.speaker.name, quote.text) for quote in found.quotes] == [("Ann", "Hey")]
+    assert (found.files, [each.name for each in found.attachments]) == (("file",), ["sky.txt"])
+    assert found.id == f"discord/{ME}/{CHANNEL}/1457536840281231550/ask"
+    assert found.conversation == heard("mention").conversation
+    assert (found.shared, found.room.address["private"]) == (True, False)
+
+
 @pytest.mark.parametrize("name", ["command_unknown", "button"])
 def test_other_interactions_are_not_for_us(name: str) -> None:
     assert to_command(payload(name), ME) is None
@@ -201,3 +213,14 @@ def test_neither_words_nor_tokens_are_in_a_representation() -> None:
     assert "love" not in repr(heard("mention"))
     assert "aW50ZXJhY3Rpb24" not in repr(command("command_persona"))
     assert "pirate" not in repr(command("command_persona"))
+
+
+@pytest.mark.parametrize("scope", ["thread", "channel", "server"])
+def test_deletion_is_meant_for_the_conversation_of_the_message(scope: Scope) -> None:
+    written = payload("mention")
+    gone = {"id": written["id"], "channel_id": written["channel_id"], "guild_id": written["guild_id"]}
+    for place in (CHANNEL_PLACE, OUR_THREAD):
+        deleted = scoped(to_delete(gone, ME, place), scope)
+        assert deleted.conversation == scoped(heard("mention", place), scope).conversation
+    del gone["guild_id"]
+    assert not to_delete(gone, ME, Place()).shared

@@ -10,6 +10,7 @@ import pytest
 from adapters.discord.adapter import DiscordAdapter, DiscordSettings
 from adapters.discord.intake import STOPPING, UNKNOWN
 from adapters.discord.settings import PORTAL
+from core.commands import commands, offer, offering, suggesting
 from core.errors import Overloaded, Refused, StoreUnavailable
 from tests.adapters.discord.notebook import Alone, Notebook
 from tests.contracts.discord_rig import QUICK, settings_for
@@ -79,7 +80,7 @@ async def test_gateway_that_nobody_names_yet_is_waited_for(
 ) -> None:
     fake.fail("GET", "/gateway/bot", "500", "html", "429", "cut before", "html 200")
     async with listening(adapter, inbox, fake):
-        assert len(fake.calls("GET", "/gateway/bot")) == 6
+        assert len(fake.calls("GET", "/gateway/bot")) == 7  # how many shards, and then where to connect
 
 
 async def test_used_up_sessions_are_waited_for(
@@ -146,6 +147,18 @@ async def test_new_message_waits_for_those_that_were_missed_before_it(inbox: Not
         fake.say("new")
         await fake.until(lambda: len(inbox.texts) == 5)
     assert inbox.texts == ["before", "missed 0", "missed 1", "missed 2", "new"]
+
+
+async def test_whoever_is_first_heard_in_a_session_is_not_looked_for(inbox: Notebook, fake: FakeDiscord) -> None:
+    """The client says that a session is ready some time after the first messages have come."""
+    async with process(inbox, fake):
+        fake.say("before")
+        await fake.until(lambda: inbox.texts == ["before"] and seen_by(fake) in inbox.values)
+    async with process(inbox, fake):
+        fake.say("hello", person="bob")
+        await fake.until(lambda: bool(fake.calls("GET", "/messages")) and inbox.texts == ["before", "hello"])
+    [read] = fake.calls("GET", "/messages")
+    assert read.parameters["channel_id"] == fake.world.direct("ann").id
 
 
 async def test_missed_messages_are_read_when_discord_answers_again(inbox: Notebook, fake: FakeDiscord) -> None:
@@ -282,8 +295,25 @@ async def test_what_was_said_in_a_thread_is_known_to_a_bot_that_is_called_into_i
         fake.say("which is best?", room="plans", mention=True)
         await fake.until(lambda: inbox.texts == ["which is best?"])
     [event] = inbox.events
-    assert [quote.text for quote in event.quotes] == [f"idea {number}" for number in range(10, 30)]
+    assert [quote.text for quote in event.quotes] == [f"idea {number}" for number in (0, *range(11, 30))]
     assert {quote.speaker.name for quote in event.quotes} == {"Bob"}
+
+
+@pytest.mark.parametrize("replies", [2, 19, 20, 40])
+async def test_message_under_which_a_thread_was_begun_is_known_to_a_bot_that_is_called_into_it(
+    adapter: DiscordAdapter, inbox: Notebook, fake: FakeDiscord, replies: int
+) -> None:
+    async with listening(adapter, inbox, fake):
+        root = fake.say("where shall we eat?", person="ann", room="general")
+        fake.world.thread("plans", owner="1", under=root)
+        for number in range(replies):
+            fake.say(f"idea {number}", person="bob", room="plans")
+        fake.say("which is best?", room="plans", mention=True)
+        await fake.until(lambda: inbox.texts == ["which is best?"])
+    [event] = inbox.events
+    first, *others = event.quotes
+    assert (first.speaker.name, first.text) == ("Ann", "where shall we eat?")
+    assert [quote.text for quote in others] == [f"idea {number}" for number in range(replies)][-19:]
 
 
 async def test_role_of_the_bot_is_the_bot(adapter: DiscordAdapter, inbox: Notebook, fake: FakeDiscord) -> None:
@@ -378,11 +408,43 @@ async def test_command_of_an_older_version_is_answered(
     assert inbox.events == []
 
 
+async def test_texts_of_a_command_are_offered_while_it_is_typed(
+    adapter: DiscordAdapter, inbox: Notebook, fake: FakeDiscord
+) -> None:
+    with offering(suggesting("persona", ("pirate", "poet", "teacher"))):
+        async with listening(adapter, inbox, fake):
+            typing = [fake.type("persona", "P"), fake.type("persona", "x"), fake.type("dance", "")]
+            await fake.until(lambda: all(each.choices is not None for each in typing))
+        [persona] = [each for each in fake.rest.commands if each["name"] == "persona"]
+    assert [each.choices for each in typing] == [["pirate", "poet"], [], []]
+    assert persona["options"][0]["autocomplete"], "any other text may be typed as well"
+    assert inbox.events == []
+
+
+async def test_texts_that_change_while_the_bot_runs_are_offered(
+    adapter: DiscordAdapter, inbox: Notebook, fake: FakeDiscord
+) -> None:
+    def completes() -> bool:
+        return any(each["name"] == "persona" and each["options"][0]["autocomplete"] for each in fake.rest.commands)
+
+    with offering():
+        async with listening(adapter, inbox, fake):
+            await fake.until(lambda: len(fake.rest.commands) == len(commands()) + 1)
+            assert not completes()
+            offer(suggesting("persona", ("pirate", "poet")))
+            await fake.until(completes)
+            typing = fake.type("persona", "pi")
+            await fake.until(lambda: typing.choices == ["pirate"])
+
+
 async def test_commands_are_registered_once(inbox: Notebook, fake: FakeDiscord) -> None:
     for _ in range(2):
         async with process(inbox, fake):
-            await fake.until(lambda: len(fake.rest.commands) == 4)
-    assert [command["name"] for command in fake.rest.commands] == ["help", "reset", "persona", "stop"]
+            await fake.until(lambda: len(fake.rest.commands) == len(commands()) + 1)
+    *named, about = fake.rest.commands
+    assert [command["name"] for command in named] == [command.name for command in commands()]
+    assert (about["type"], about["name"]) == (3, "Ask trialogue about this")
+    assert about["name_localizations"]["de"] == "Frag trialogue dazu"
     described = fake.rest.commands[0]["description_localizations"]
     assert described == {
         "de": "Was ich kann",
@@ -398,7 +460,7 @@ async def test_commands_are_registered_in_spite_of_errors(
 ) -> None:
     fake.fail("PUT", "/commands", "500", "429", "cut before")
     async with listening(adapter, inbox, fake):
-        await fake.until(lambda: len(fake.rest.commands) == 4)
+        await fake.until(lambda: len(fake.rest.commands) == len(commands()) + 1)
 
 
 async def test_nobodys_words_and_no_secret_are_logged(

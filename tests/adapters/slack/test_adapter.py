@@ -8,6 +8,7 @@ from adapters.markdown import plain
 from adapters.slack.adapter import SlackAdapter
 from adapters.slack.settings import SlackSettings
 from adapters.slack.waiting import Waits
+from core import notices
 from core.engine.scripted import ScriptedEngine
 from core.store.store import Store
 from tests.fakes.slack import FakeSlack
@@ -34,6 +35,20 @@ async def test_mention_is_answered_in_the_thread_under_it(
         await slack.say("two", person="bob", room="general", thread=thread)
         await shows(slack, "general", "You said: one", "You said: two", thread=thread)
     assert all(status["thread_ts"] == thread for status in slack.statuses)
+
+
+async def test_quiet_thread_answers_only_who_calls(slack: FakeSlack, adapter: SlackAdapter, store: Store) -> None:
+    slack.user("ann")["is_admin"] = True
+    async with running(adapter, store=store, engine=ScriptedEngine()):
+        thread = await slack.say("@trialogue !quiet on", room="general")
+        await shows(slack, "general", notices.SET, thread=thread)
+        await slack.say("two", person="bob", room="general", thread=thread)
+        await slack.say("@trialogue three", person="bob", room="general", thread=thread)
+        await shows(slack, "general", notices.SET, "You said: three", thread=thread)
+        await slack.say("@trialogue !quiet off", room="general", thread=thread)
+        await shows(slack, "general", notices.SET, "You said: three", notices.SET, thread=thread)
+        await slack.say("four", person="bob", room="general", thread=thread)
+        await slack.until(lambda: "You said: four" in map(plain, slack.shown("general", thread=thread)))
 
 
 async def test_thread_in_a_direct_message_is_a_conversation_of_its_own(
@@ -98,7 +113,7 @@ async def test_bang_commands_are_answered_in_the_room(
         await slack.say("!reset", person="ann")
         await slack.until(lambda: any("forgotten" in text for text in slack.shown("ann")))
         thread = await slack.say("@trialogue !help", room="general")
-        await slack.until(lambda: any("`!persona`" in text for text in slack.shown("general", thread=thread)))
+        await slack.until(lambda: any("`!persona …`" in text for text in slack.shown("general", thread=thread)))
 
 
 async def test_slash_command_s_reply_comes_into_the_channel(

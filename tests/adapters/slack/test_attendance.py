@@ -9,6 +9,7 @@ from datetime import timedelta
 import msgspec
 
 from adapters.delivery import Rate
+from adapters.gap import Gap
 from adapters.slack.attendance import AWAY, Attendance, Thread
 from adapters.slack.events import Message
 from adapters.slack.tier import Tier
@@ -47,11 +48,11 @@ async def written(store: Store) -> dict[str, object]:
 
 async def gone_and_back(store: Store, clock: Clock, seconds: float) -> Attendance:
     """A later process's attendance, after the first one's has ended."""
-    async with kept(Attendance(store.inbox, "T-U", clock)) as first:
+    async with kept(Attendance(store.inbox, "T-U", clock, Gap(1.0))) as first:
         first.arrive()
         await written(store)
     clock.now += seconds
-    return Attendance(store.inbox, "T-U", clock)
+    return Attendance(store.inbox, "T-U", clock, Gap(1.0))
 
 
 def direct(number: int, thread: str | None = None) -> Message:
@@ -72,7 +73,7 @@ async def test_absence_that_was_not_read_to_its_end_is_kept(store: Store) -> Non
         interrupted.arrive()
         since = await interrupted.missed()
     assert (await written(store))["there"] == since
-    async with kept(Attendance(store.inbox, "T-U", clock)) as later:
+    async with kept(Attendance(store.inbox, "T-U", clock, Gap(1.0))) as later:
         later.arrive()
         assert await later.missed() <= since
 
@@ -87,7 +88,7 @@ async def test_absence_that_was_read_is_over(store: Store) -> None:
 
 
 async def test_rooms_are_bounded_and_those_heard_last_come_first(store: Store) -> None:
-    attendance = Attendance(store.inbox, "T-U", Clock())
+    attendance = Attendance(store.inbox, "T-U", Clock(), Gap(1.0))
     for number in range(150):
         attendance.note(direct(number, thread="0.5"))
     attendance.note(direct(100))
@@ -96,7 +97,7 @@ async def test_rooms_are_bounded_and_those_heard_last_come_first(store: Store) -
 
 
 async def test_thread_is_for_the_bot_since_it_was_first_called_there(store: Store) -> None:
-    attendance = Attendance(store.inbox, "T-U", Clock())
+    attendance = Attendance(store.inbox, "T-U", Clock(), Gap(1.0))
     for ts in ("2.0", "3.0"):
         attendance.note(Message("message", "C1", ts, thread_ts="1.0"))
     assert attendance.threads == [Thread("C1", "1.0", "2.0")]
@@ -105,7 +106,7 @@ async def test_thread_is_for_the_bot_since_it_was_first_called_there(store: Stor
 async def test_record_that_cannot_be_read_begins_anew(store: Store) -> None:
     clock = Clock()
     await store.inbox.set(KEY, b'{"there": "never"}', expires=timedelta(days=1))
-    async with kept(Attendance(store.inbox, "T-U", clock)) as attendance:
+    async with kept(Attendance(store.inbox, "T-U", clock, Gap(1.0))) as attendance:
         attendance.arrive()
         attendance.note(direct(1))
         await written(store)

@@ -11,6 +11,7 @@ from adapters.slack.client import open_session, web_client
 from adapters.slack.events import Address
 from adapters.slack.markup import LIMIT
 from adapters.slack.statuses import Statuses
+from adapters.slack.uploads import Uploads
 from core.errors import Refused
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_world import BOT
@@ -23,7 +24,8 @@ async def channel_in(
     ts = await slack.say("hello", person="ann", room=room)
     place = slack.place(room) if room else slack.direct("ann")
     address = Address(place.id, ts if room else None, ts)
-    return SlackChannel(client, statuses or Statuses(client), address, user=BOT, asker=slack.user("ann")["id"])
+    asker, uploads = slack.user("ann")["id"], Uploads(client, slack.file_base)
+    return SlackChannel(client, statuses or Statuses(client), uploads, address, user=BOT, asker=asker)
 
 
 async def test_message_is_sent_and_edited(slack: FakeSlack, client: AsyncWebClient) -> None:

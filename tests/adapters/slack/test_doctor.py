@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from adapters.slack.doctor import check
-from adapters.slack.manifest import SCOPES, manifest
+from adapters.slack.manifest import OPENED, SCOPES, manifest
 from adapters.slack.settings import SlackSettings
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack_api import ALL_SCOPES
@@ -63,15 +63,23 @@ async def test_slack_that_does_not_answer_is_told(settings: SlackSettings) -> No
 
 
 def _with(settings: SlackSettings, field: str, value: str) -> SlackSettings:
-    changed = {"bot_token": settings.bot_token, "app_token": settings.app_token} | {field: value}
-    return SlackSettings(**changed, api_base=settings.api_base, mode=settings.mode)
+    return dataclasses.replace(settings, **{field: value})  # type: ignore[arg-type]
 
 
 def test_manifest_asks_for_what_is_used() -> None:
     made = manifest("socket")
     assert set(made["oauth_config"]["scopes"]["bot"]) == set(SCOPES) == ALL_SCOPES
     assert made["settings"]["socket_mode_enabled"] is True
+    assert "assistant_view" not in made["features"]
+    assert all(len(shortcut["name"]) <= 24 for shortcut in made["features"]["shortcuts"])
     assert "request_url" not in made["settings"]["event_subscriptions"]
+
+
+def test_manifest_for_the_assistants_pane_asks_for_one_thing_more() -> None:
+    made = manifest("socket", assistant=True)
+    assert set(made["oauth_config"]["scopes"]["bot"]) - set(SCOPES) == {"assistant:write"}
+    assert OPENED in made["settings"]["event_subscriptions"]["bot_events"]
+    assert "assistant_view" in made["features"]
 
 
 def test_manifest_for_http_says_where_to_push() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.slack.events import COMMANDS_HELP, Account, to_event
+from adapters.slack.events import BANG, LACKS, Account, to_event
 from core.turns import Conversation, Event
 
 PAYLOADS = Path(__file__).parents[2] / "payloads" / "slack"
@@ -114,8 +114,8 @@ def test_empty_message_is_an_event_without_text() -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "rest"),
     [
-        ("!help", "help", COMMANDS_HELP),
-        ("!help me", "help", COMMANDS_HELP),
+        ("!help", "help", f"{BANG}\n{LACKS}"),
+        ("!help me", "help", f"{BANG}\n{LACKS}"),
         ("!reset", "reset", ""),
         ("!STOP", "stop", ""),
         ("!persona", "persona", ""),

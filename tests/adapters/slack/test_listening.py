@@ -82,6 +82,23 @@ async def test_thread_that_a_mention_began_goes_on_without_mentions(
     assert await texts(store, slack.place("general").id, thread) == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize("replies", [2, 19, 20, 40])
+async def test_message_that_a_thread_stands_under_is_known_to_a_bot_that_is_called_into_it(
+    slack: FakeSlack, adapter: SlackAdapter, store: Store, replies: int
+) -> None:
+    slack.api.most_in_page = 15
+    async with listening(adapter, store):
+        thread = await slack.say("where shall we eat?", person="ann", room="general")
+        for number in range(replies):
+            await slack.say(f"idea {number}", person="bob", room="general", thread=thread)
+        await slack.say("@trialogue which is best?", room="general", thread=thread)
+        await slack.settled()
+    [claim] = await store.claims.take(["slack"], 1, wait=10)
+    first, *others = claim.event.quotes
+    assert (first.speaker.name, first.text) == ("Ann", "where shall we eat?")
+    assert [quote.text for quote in others] == [f"idea {number}" for number in range(replies)][-19:]
+
+
 async def test_thread_of_others_is_not_listened_to(slack: FakeSlack, adapter: SlackAdapter, store: Store) -> None:
     async with listening(adapter, store):
         thread = await slack.say("among us", room="general")

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from adapters.markdown import plain
+from adapters.slack import listeners
 from adapters.slack.adapter import SlackAdapter
 from adapters.slack.settings import SlackSettings
 from adapters.slack.waiting import Waits
@@ -106,12 +107,33 @@ async def test_redelivered_event_is_taken_once_though_it_is_read_as_well(
             await slack.until(lambda: bool(slack.calls("conversations.history")))
             await slack.redeliver(two)
             await slack.say("live", person="bob")
-            # Neither waits for the reading.
+            # Both wait for the reading, and not for longer than Slack waits for them.
             await slack.settled()
             await until_taken(store, ["one", "two"], slack.direct("ann").id)
             await until_taken(store, ["live"], slack.direct("bob").id)
         await until_there(store, slack.time() - MINUTE)
     assert await texts(store, slack.direct("ann").id) == ["one", "two"]
+
+
+async def test_what_is_heard_first_comes_after_what_was_missed_before_it(
+    slack: FakeSlack, adapter: SlackAdapter, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listeners, "WAITS_FOR_MISSED", 30.0)  # on a busy machine reading takes its time
+    people = [f"person{number}" for number in range(8)]
+    async with listening(adapter, store):
+        await slack.connected()
+        for person in people:
+            await slack.say("one", person=person)
+        await slack.settled()
+        with slack.away():
+            slack.pass_time(6 * MINUTE)
+            for person in people:
+                await slack.say("two", person=person)
+        await slack.connected()
+        for person in people:
+            await slack.say("three", person=person)
+        for person in people:
+            await until_taken(store, ["one", "two", "three"], slack.direct(person).id)
 
 
 async def test_after_a_short_absence_nothing_is_read(

@@ -12,6 +12,7 @@ from core.store.store import Store
 from core.turns import Conversation, Draft, Event, Part, Room, Speaker, key_of
 from tests.adapters.telegram.conftest import soon
 from tests.adapters.telegram.notebook import Alone
+from tests.contracts.rig import BRISK
 from tests.fakes.telegram import FakeTelegram
 from tests.running import running
 
@@ -35,6 +36,21 @@ async def test_reply_grows_in_one_message_within_the_limits(
     assert len(fake.calls("sendMessage")) == 1
     assert len(fake.calls("editMessageText")) > 1
     assert fake.api.limited == 0
+
+
+async def test_paste_that_telegram_cuts_up_is_one_turn(
+    fake: FakeTelegram, talking: TelegramAdapter, store: Store
+) -> None:
+    lines = [f"line number {number} of a long text" for number in range(400)]
+    pieces = ["\n".join(lines[start : start + 110]) for start in range(0, 400, 110)]
+    async with running(talking, store=store, engine=ScriptedEngine()):
+        for piece in pieces:
+            await fake.say(piece)
+        await fake.until(lambda: any("number 399" in text for text in fake.shown("ann")))
+    [conversation] = [each async for each in store.memory.conversations()]
+    asked, _ = await store.memory.turns(conversation, 10)
+    assert asked.text.splitlines() == lines
+    assert len(asked.messages) == len(pieces)
 
 
 async def test_typing_is_shown_before_the_first_word(
@@ -151,6 +167,9 @@ class Written:
     async def shown(self, part: int, message: str) -> None:
         self.ids.append(message)
 
+    def stop(self) -> None:
+        raise AssertionError("Telegram has no means of its own")
+
 
 def asked(fake: FakeTelegram) -> Event:
     room = Room("telegram", "7000", {"chat": fake.chat("ann").id, "topic": None, "reply_to": None})
@@ -181,3 +200,54 @@ async def test_send_in_doubt_is_repeated_or_not_as_the_operator_chose(
     async with TelegramAdapter(settings, Alone(), waits=soon()) as adapter:
         await adapter.deliver(asked(fake), Written("once or twice"))
     assert fake.shown("ann") == ["once or twice"] * messages
+
+
+@pytest.fixture
+def drafting(fake: FakeTelegram, store: Store) -> TelegramAdapter:
+    settings = TelegramSettings(token=fake.token, api_base=fake.api_base, drafts=True)
+    return TelegramAdapter(settings, store.fleet, waits=soon(), private_pace=BRISK)
+
+
+async def test_answer_is_a_draft_until_it_is_whole(
+    fake: FakeTelegram, drafting: TelegramAdapter, store: Store
+) -> None:
+    async with running(drafting, store=store, engine=ScriptedEngine(delay=0.1)):
+        await fake.say("**one** " + "word " * 30 + "end")
+        await fake.until(lambda: any(text.endswith("end") for text in fake.shown("ann")))
+    assert len(fake.calls("sendMessage")) == 1
+    assert not fake.calls("editMessageText")
+    texts = [text for _, _, text in fake.api.drafts]
+    assert len(texts) > 1
+    assert all(fake.shown("ann")[0].startswith(text) for text in texts)
+    assert len({number for _, number, _ in fake.api.drafts}) == 1
+
+
+async def test_answer_in_a_group_grows_by_edits_where_drafts_are_set(
+    fake: FakeTelegram, drafting: TelegramAdapter, store: Store
+) -> None:
+    async with running(drafting, store=store, engine=ScriptedEngine(delay=0.2)):
+        await fake.say("@trialogue_bot " + "word " * 30 + "end", room="general")
+        await fake.until(lambda: any(text.endswith("end") for text in fake.shown("general")), within=40)
+    assert not fake.api.drafts
+    assert fake.calls("editMessageText")
+
+
+async def test_answer_is_sent_and_edited_where_telegram_takes_no_drafts(
+    fake: FakeTelegram, drafting: TelegramAdapter, store: Store
+) -> None:
+    fake.api.takes_drafts = False
+    async with running(drafting, store=store, engine=ScriptedEngine(delay=0.1)):
+        await fake.say("word " * 30 + "end")
+        await fake.until(lambda: any(text.endswith("end") for text in fake.shown("ann")))
+    assert (len(fake.calls("sendMessage")), len(fake.calls("sendMessageDraft"))) == (1, 1)
+    assert fake.calls("editMessageText")
+
+
+async def test_draft_that_went_wrong_costs_nothing(
+    fake: FakeTelegram, drafting: TelegramAdapter, store: Store
+) -> None:
+    fake.fail("sendMessageDraft", "429", "cut after", "500")
+    async with running(drafting, store=store, engine=ScriptedEngine(delay=0.1)):
+        await fake.say("word " * 30 + "end")
+        await fake.until(lambda: any(text.endswith("end") for text in fake.shown("ann")))
+    assert len(fake.calls("sendMessage")) == 1

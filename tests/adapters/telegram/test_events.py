@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from telegram import Update, User
 
-from adapters.telegram.events import Address, message_id, moved, to_event
+from adapters.telegram.events import LACKS, Address, message_id, moved, to_event
+from adapters.telegram.settings import Debounce
 from core.turns import Conversation, Event, Room
 
 PAYLOADS = Path(__file__).parents[2] / "payloads" / "telegram"
@@ -58,7 +59,7 @@ def test_not_for_us(name: str) -> None:
         ("group_mention_in_caption", "message", "look"),
         ("group_text_mention", "message", ", ask @Bob"),
         ("group_command", "reset", ""),
-        ("group_command_with_our_name", "help", ""),
+        ("group_command_with_our_name", "help", f"/\n{LACKS}"),
         ("group_unknown_command_with_our_name", "message", "/rain tomorrow"),
         ("group_reply_to_us", "message", "and then?"),
         ("group_anonymous_admin", "message", "hello"),
@@ -92,9 +93,47 @@ def test_event_names_bot_chat_and_message() -> None:
     assert found.at == 1767224888.0
 
 
-def test_pictures_of_an_album_that_say_nothing_are_one_event() -> None:
-    assert event("private_album_item").id == event("private_album_second_item").id
+def test_pictures_of_an_album_wait_for_one_another() -> None:
+    first, second = event("private_album_item"), event("private_album_second_item")
+    assert (first.more_within, second.more_within) == (1.0, 1.0)
+    assert first.id != second.id
+    assert event("private_photo").more_within == 0.0
+
+
+def test_pictures_of_an_album_that_say_nothing_are_one_event_where_nothing_waits() -> None:
+    at_once = Debounce(seconds=0)
+    first, second = (
+        to_event(update(name), US, debounce=at_once)
+        for name in ("private_album_item", "private_album_second_item")
+    )
+    assert first is not None
+    assert second is not None
+    assert (first.id, first.more_within) == (second.id, 0.0)
     assert event("private_photo").id != event("private_photo_with_caption").id
+
+
+@pytest.mark.parametrize(
+    ("text", "units", "waits"),
+    [
+        ("x" * 2047, 2048, 0.0),
+        ("x" * 2048, 2048, 0.5),
+        ("😀" * 1024, 2048, 0.5),  # two UTF-16 units each
+        ("short", 0, 0.5),
+        ("/reset " + "x" * 4000, 2048, 0.0),
+    ],
+)
+def test_text_that_may_be_a_piece_waits_for_the_next_one(text: str, units: int, waits: float) -> None:
+    payload = json.loads((PAYLOADS / "private_text.json").read_text(encoding="utf-8"))
+    payload["message"] |= {"text": text, "entities": []}
+    found = to_event(Update.de_json(payload), US, debounce=Debounce(seconds=0.5, units=units))
+    assert found is not None
+    assert found.more_within == waits
+
+
+def test_message_in_a_group_waits_for_nothing() -> None:
+    found = to_event(update("group_mention"), US, debounce=Debounce(units=0))
+    assert found is not None
+    assert found.more_within == 0.0
 
 
 def test_anonymous_administrator_speaks_as_the_group() -> None:
@@ -132,11 +171,6 @@ def test_supergroup_keeps_the_conversation_of_the_group_it_was() -> None:
 def test_both_chats_of_a_migration_tell_of_it() -> None:
     assert moved(update("migrated_to")) == moved(update("migrated_from")) == (-4242, -1001234567890)
     assert moved(update("private_text")) is None
-
-
-def test_every_payload_is_tested() -> None:
-    source = Path(__file__).read_text(encoding="utf-8")
-    assert [path.stem for path in PAYLOADS.glob("*.json") if f'"{path.stem}"' not in source] == []
 
 
 def test_locale_is_that_of_the_persons_app() -> None:

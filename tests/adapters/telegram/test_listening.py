@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from adapters.telegram.adapter import TelegramAdapter, TelegramSettings
-from core.commands import COMMANDS
+from core.commands import commands
 from core.errors import Refused
 from tests.adapters.telegram.conftest import soon
 from tests.adapters.telegram.notebook import Alone, Notebook
@@ -164,15 +164,25 @@ async def test_commands_are_registered_when_they_changed(
         async with listening(adapter, inbox):
             await fake.until(partial(polled, fake, polls))
     # What is set for no language is for everybody who has none of the others.
-    assert {language: menu[0]["description"] for language, menu in fake.api.commands.items()} == {
-        "": "What I can do",
-        "de": "Was ich kann",
-        "es": "Lo que puedo hacer",
-        "zh": "我能做什么",
+    help_in = {"": "What I can do", "de": "Was ich kann", "es": "Lo que puedo hacer", "zh": "我能做什么"}
+    scopes = ("", "all_chat_administrators", "all_group_chats")
+    assert {menu: shown[0]["description"] for menu, shown in fake.api.commands.items()} == {
+        "/".join(filter(None, (scope, language))): said for scope in scopes for language, said in help_in.items()
     }
-    names = [command.name for command in COMMANDS]
-    assert all([command["command"] for command in menu] == names for menu in fake.api.commands.values())
-    assert len(fake.calls("setMyCommands")) == 4
+    assert len(fake.calls("setMyCommands")) == 12
+
+
+async def test_groups_are_offered_what_can_be_done_there_by_whom(
+    fake: FakeTelegram, adapter: TelegramAdapter, inbox: Notebook
+) -> None:
+    async with listening(adapter, inbox):
+        await fake.until(partial(polled, fake, 1))
+    offered = {menu: [each["command"] for each in shown] for menu, shown in fake.api.commands.items()}
+    every = [command.name for command in commands()]
+    assert offered[""] == offered["zh"] == every
+    assert set(every) - set(offered["all_chat_administrators"]) == {"link"}
+    for_managers = {"language", "quiet", "busy", "scope"}
+    assert set(every) - set(offered["all_group_chats/de"]) == {"link", *for_managers}
 
 
 async def test_supergroup_keeps_the_conversation_of_its_group(

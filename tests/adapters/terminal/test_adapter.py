@@ -7,18 +7,22 @@ import pty
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from adapters.terminal.adapter import TerminalAdapter, TerminalSettings
-from adapters.terminal.events import to_event
+from adapters.terminal.events import CONVERSATION, to_event
 from adapters.terminal.following import NoAnswer
-from bots.app import Bot
+from bots.bot import Bot
+from core import notices
 from core.engine.engine import Engine
 from core.engine.scripted import ScriptedEngine
 from core.errors import StoreUnavailable
+from core.languages import translated
+from core.store.places import LANGUAGE
 from core.store.store import Store
 from tests.core.store.servers import RedisServer
 from tests.running import running
@@ -53,7 +57,7 @@ async def test_piped_commands_are_obeyed(store: Store, tmp_path: Path) -> None:
     source = tmp_path / "lines"
     source.write_text("/help\n/reset\n")
     answers = await piped(store, source)
-    assert "`/quit`" in answers
+    assert "`/persona …`" in answers
     assert "forgotten" in answers
 
 
@@ -99,16 +103,24 @@ class Person:
             raise AssertionError(f"{text!r} is not on the screen: {self.screen!r}") from None
 
 
+async def language_set(store: Store) -> str:
+    return (await store.places.of(CONVERSATION)).get(LANGUAGE, "")
+
+
 @asynccontextmanager
-async def sitting(store: Store, *, engine: Engine | None = None) -> AsyncIterator[tuple[Person, Bot]]:
+async def sitting(
+    store: Store, *, engine: Engine | None = None, locale: str = "", greeted: str = "Tri. /help tells"
+) -> AsyncIterator[tuple[Person, Bot]]:
     master, slave = pty.openpty()
     person = Person(master)
     loop = asyncio.get_running_loop()
     loop.add_reader(master, person.read)
     with os.fdopen(slave, "r", closefd=False) as stdin, os.fdopen(slave, "w") as stdout:
-        adapter = TerminalAdapter(TerminalSettings(name="Tri"), store.fleet, stdin=stdin, stdout=stdout)
+        settings = TerminalSettings(name="Tri", locale=locale)
+        language = partial(language_set, store)
+        adapter = TerminalAdapter(settings, store.fleet, language=language, stdin=stdin, stdout=stdout)
         async with running(adapter, store=store, engine=engine or ScriptedEngine()) as bot:
-            await person.sees("Tri. /help")
+            await person.sees(greeted)
             await person.sees("›")
             yield person, bot
     loop.remove_reader(master)
@@ -214,3 +226,43 @@ async def test_text_that_the_store_cannot_take_is_offered_again(store: Store, re
         await person.sees("You said: keep this")
         person.types("\x04")
         await bot.until_stopped()
+
+
+async def test_terminal_speaks_the_language_of_its_locale(store: Store) -> None:
+    async with sitting(store, locale="de_AT", greeted="Tri. /help sagt mehr") as (person, bot):
+        person.types("half a thou\x03")
+        await person.sees("Strg-D oder /quit")
+        person.types("/stop\r")
+        await person.sees("Gerade wird nichts geschrieben.")
+        person.types("/undo\r")
+        await person.sees("zurücknehmen könnte")
+        person.types("/quit\r")
+        await bot.until_stopped()
+
+
+async def test_language_that_is_set_is_spoken_from_then_on_and_after_a_restart(store: Store) -> None:
+    async with sitting(store, locale="de_DE", greeted="Tri. /help sagt mehr") as (person, bot):
+        person.types("/language es\r")
+        await person.sees(translated(notices.SET, "de"))
+        person.types("/stop\r")
+        await person.sees("Ahora no se está escribiendo nada.")
+        person.types("\x04")
+        await bot.until_stopped()
+    async with sitting(store, locale="de_DE", greeted="Tri. /help cuenta más") as (person, bot):
+        person.types("/language\r")
+        await person.sees(translated(notices.SET, "es"))
+        person.types("/stop\r")
+        await person.sees("Gerade wird nichts geschrieben.")
+        person.types("\x04")
+        await bot.until_stopped()
+
+
+async def test_piped_lines_are_answered_in_the_terminals_language(store: Store) -> None:
+    out, (reading, writing) = io.StringIO(), os.pipe()
+    os.write(writing, b"/help\n")
+    os.close(writing)
+    with os.fdopen(reading) as stdin:
+        adapter = TerminalAdapter(TerminalSettings(locale="zh_CN"), store.fleet, stdin=stdin, stdout=out)
+        async with running(adapter, store=store, engine=ScriptedEngine()) as bot:
+            await bot.until_stopped()
+    assert translated("What I can do", "zh") in out.getvalue()

@@ -2,14 +2,15 @@
 
 import pytest
 
-from adapters.terminal.events import CONVERSATION, HELP, to_event
+from adapters.terminal.events import CONVERSATION, to_event
+from adapters.terminal.words import LACKS
 
 
 @pytest.mark.parametrize(
     ("typed", "kind", "text"),
     [
         ("hello", "message", "hello"),
-        ("/help", "help", HELP),
+        ("/help", "help", f"/\n{LACKS}"),
         (" /reset ", "reset", ""),
         ("/stop", "stop", ""),
         ("/persona", "persona", ""),

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from adapters.terminal.screen import Screen, harmless
+from core.languages import translated
 from core.turns import Draft
 
 _PIECE = re.compile(r"\x1b\[(\??\d*(?:;\d+)*)([A-Za-z])|(\r)|(\n)|([^\x00-\x1f\x7f])")
@@ -121,6 +122,14 @@ def test_answer_that_begins_anew_says_so() -> None:
     stage.screen.draw(Draft("One way.\n\nto say"))
     stage.screen.draw(Draft("Another way.", final=True))
     assert stage.text.splitlines() == ["One way.", "(The answer begins anew.)", "Another way."]
+
+
+def test_what_the_screen_says_itself_is_said_in_the_persons_language() -> None:
+    out = io.StringIO()
+    screen = Screen(Console(file=out, width=WIDTH), lambda sentence: translated(sentence, "es"))
+    screen.draw(Draft("One way.\n\nto say"))
+    screen.draw(Draft("Another way.", final=True))
+    assert "(La respuesta empieza de nuevo.)" in out.getvalue()
 
 
 def test_answer_that_is_left_stays_as_far_as_its_whole_blocks_go() -> None:

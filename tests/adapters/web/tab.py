@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from html.parser import HTMLParser
 from http.cookies import SimpleCookie
@@ -17,10 +17,16 @@ _RECONNECT_SECONDS = 0.05
 
 
 class Tab:
-    """What a tab knows. `replies` maps each exchange's key to the blocks of its answer, in the page's order."""
+    """What a tab knows. `replies` maps each exchange's key to the blocks of its answer, in the page's order, and
+    `feet` to what stands under it. `chat` is the conversation that it shows; `None`: the one that was spoken in
+    last."""
 
-    def __init__(self, url: str, cookie: str = "") -> None:
+    def __init__(self, url: str, cookie: str = "", chat: str | None = None) -> None:
         self.cookie = cookie
+        self.chat = chat
+        self.feet: dict[str, dict[str, Any]] = {}
+        self.chats: list[dict[str, Any]] = []
+        self.told: list[str] = []
         self.said: dict[str, str] = {}
         self.replies: dict[str, list[str]] = {}
         self.final: set[str] = set()
@@ -54,25 +60,27 @@ class Tab:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[ClientConnection]:
-        url = f"{self._url.replace('http', 'ws', 1)}/chat"
+        asked = "" if self.chat is None else f"?c={self.chat}"
+        url = f"{self._url.replace('http', 'ws', 1)}/chat{asked}"
         headers = {"Cookie": self.cookie} if self.cookie else {}
         async with connect(url, origin=self._url, additional_headers=headers) as socket:  # type: ignore[arg-type]
             assert socket.response is not None
-            jar = SimpleCookie(socket.response.headers["Set-Cookie"])
-            self.cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in jar.items())
+            jar = SimpleCookie(socket.response.headers.get("Set-Cookie", ""))
+            self.cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in jar.items()) or self.cookie
             yield socket
 
     async def _receive(self, socket: ClientConnection, frame: dict[str, Any]) -> None:
         self.frames.append(frame)
         match frame["type"]:
             case "history":
-                self._socket, self.limit = socket, frame["limit"]
-                self.said, self.replies, self.final = {}, {}, set()
+                self._socket, self.limit, self.chat = socket, frame["limit"], frame["chat"]
+                self.said, self.replies, self.feet, self.final = {}, {}, {}, set()
                 for line in frame["lines"]:
                     if line["role"] == "user":
                         self.said[line["key"]] = line["text"]
                     else:
                         self.replies[line["key"]] = line["blocks"]
+                        self.feet[line["key"]] = line["foot"]
                         self.final.add(line["key"])
                 for data in self._pending.values():
                     await socket.send(data)
@@ -82,8 +90,14 @@ class Tab:
                 before = self.replies.get(frame["key"], [])[: frame["keep"]]
                 assert len(before) == frame["keep"], "blocks are kept that were never drawn"
                 self.replies[frame["key"]] = before + frame["blocks"]
+                self.final.discard(frame["key"])
                 if frame["final"]:
                     self.final.add(frame["key"])
+                    self.feet[frame["key"]] = frame["foot"]
+            case "chats":
+                self.chats = frame["items"]
+            case "told":
+                self.told.append(frame["text"])
         async with self._changed:
             self._changed.notify_all()
 
@@ -101,11 +115,22 @@ class Tab:
         assert self._socket is not None
         await self._socket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
 
-    async def say(self, text: str, message: str = "") -> dict[str, Any]:
+    async def say(self, text: str, message: str = "", files: Sequence[object] = ()) -> dict[str, Any]:
         """Send a message, again after each lost connection, and return the answer to it (`taken` or `refused`)."""
+        return await self.ask({"type": "say", "text": text, "files": files}, message)
+
+    async def act(self, on: str, action: str) -> dict[str, Any]:
+        """Press that under the answer to `on`."""
+        return await self.ask({"type": "act", "on": on, "action": action})
+
+    async def edit(self, on: str, text: str) -> dict[str, Any]:
+        return await self.ask({"type": "edit", "on": on, "text": text})
+
+    async def ask(self, frame: Mapping[str, object], message: str = "") -> dict[str, Any]:
+        """As `say`, for any frame that is answered."""
         message = message or uuid.uuid4().hex
         known = len(self.frames)
-        self._pending[message] = json.dumps({"type": "say", "id": message, "text": text})
+        self._pending[message] = json.dumps({**frame, "id": message})
         if self._socket is not None:
             with suppress(ConnectionClosed):
                 await self._socket.send(self._pending[message])
@@ -128,9 +153,11 @@ class Tab:
 
 
 @asynccontextmanager
-async def open_tab(url: str, cookie: str = "", *, connected: bool = True) -> AsyncIterator[Tab]:
+async def open_tab(
+    url: str, cookie: str = "", chat: str | None = None, *, connected: bool = True
+) -> AsyncIterator[Tab]:
     """A tab, connected unless that may take a while; `cookie` is the one of another tab of the same browser."""
-    tab = Tab(url, cookie)
+    tab = Tab(url, cookie, chat)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(tab.run())
         try:

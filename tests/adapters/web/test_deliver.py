@@ -7,14 +7,16 @@ import pytest
 
 from adapters import Adapter
 from adapters.terminal.adapter import TerminalAdapter, TerminalSettings
-from adapters.web.adapter import WebAdapter, WebSettings
-from adapters.web.events import to_event
+from adapters.web.adapter import WebAdapter
+from adapters.web.events import Chat, to_event
 from adapters.web.frames import Say
+from adapters.web.settings import WebSettings
 from core.errors import LeaseLost
+from core.store.api_keys import ApiKeys
 from core.store.store import Store
 from core.turns import Draft, Part
 
-EVENT = to_event(Say("0123456789abcdef", "hello"), "cafe", at=0.0)
+EVENT = to_event(Say("0123456789abcdef", "hello"), Chat("cafe"), at=0.0)
 
 
 class Recorder:
@@ -51,11 +53,14 @@ class Recorder:
     async def shown(self, part: int, message: str) -> None:
         self.messages.append((part, message))
 
+    def stop(self) -> None:
+        raise AssertionError("there is no other means than ours")
+
 
 @pytest.fixture(params=["web", "terminal"])
 def adapter(request: pytest.FixtureRequest, store: Store) -> Adapter:
     if request.param == "web":
-        return WebAdapter(WebSettings(), store.fleet)
+        return WebAdapter(WebSettings(), store.library, ApiKeys(store.client))
     return TerminalAdapter(TerminalSettings(), store.fleet)
 
 

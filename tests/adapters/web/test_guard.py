@@ -9,15 +9,19 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from adapters.web.adapter import WebAdapter, WebSettings
+from adapters.web.adapter import WebAdapter
+from adapters.web.settings import WebSettings
 from bots.http.server import serve
+from core.store.api_keys import ApiKeys
 from core.store.store import Store
 
 
 @pytest.fixture
 async def url(store: Store) -> AsyncIterator[str]:
     """The page of an adapter that does not listen (yet)."""
-    adapter = WebAdapter(WebSettings(hosts=("chat.example.org",), title="A & B", model="<m>"), store.fleet)
+    adapter = WebAdapter(
+        WebSettings(hosts=("chat.example.org",), title="A & B", model="<m>"), store.library, ApiKeys(store.client)
+    )
     served: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(serve(adapter.routes, "127.0.0.1", 0, ready=served.set_result))

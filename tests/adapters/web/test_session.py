@@ -2,12 +2,16 @@
 
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
+from adapters.web.events import Chat, to_event
+from adapters.web.frames import Act
 from core.engine.scripted import ScriptedEngine
 from core.errors import StoreUnavailable
+from core.store.store import Store
 from tests.adapters.web.conftest import Serve
 from tests.adapters.web.tab import open_tab, read
 from tests.core.store.servers import RedisServer
@@ -122,6 +126,20 @@ async def test_reset_empties_the_history(serving: Serve) -> None:
             assert again.replies == {}
 
 
+async def test_answer_that_is_shown_again_stands_there_once(serving: Serve, store: Store) -> None:
+    async with serving() as url, open_tab(url) as tab:
+        taken = await tab.say("hello")
+        await tab.until_answered("You said: hello")
+        [conversation] = [each async for each in store.memory.conversations()]
+        chat = Chat(conversation.place.rpartition("/")[2])
+        event = to_event(Act("0" * 16, taken["key"], "regenerate"), chat, at=0.0)
+        again = replace(event, id=f"{chat.stem}{taken['key']}:show", kind="show", text="")
+        assert await store.inbox.accept(again)
+        more = await tab.say("more")
+        await tab.until(lambda: more["key"] in tab.final)
+        assert {frame["key"] for frame in tab.frames if frame["type"] == "drawn"} == {taken["key"], more["key"]}
+
+
 async def test_message_that_is_too_long_is_refused_with_its_length(serving: Serve) -> None:
     async with serving() as url, open_tab(url) as tab:
         refused = await tab.say("x" * 100_000)
@@ -141,6 +159,11 @@ async def test_message_that_is_too_long_is_refused_with_its_length(serving: Serv
         {"type": "say", "id": "0123456789abcdef"},
         {"type": "say", "id": "0123456789abcdef", "text": 5},
         {"type": "say", "id": "no/slash", "text": "x"},
+        {"type": "say", "id": "0123456789abcdef\n", "text": "x"},
+        {"type": "say", "id": "0123456789abcdef", "text": "x", "sampling": {"temperature": 3}},
+        {"type": "act", "id": "0123456789abcdef", "on": "0123456789abcdef", "action": "explode"},
+        {"type": "forget", "chat": "../x"},
+        {"type": "find", "text": "x" * 501},
         {"type": "say", "id": "0123456789abcdef", "text": "x", "more": 1},
         {"type": "unknown"},
     ],

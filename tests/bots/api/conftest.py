@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import openai
 import pytest
 
-from bots.app import Bot
+from bots.bot import Bot
 from core.engine.local import LocalEngine
 from core.engine.scripted import ScriptedEngine
 from core.store.store import Store
+from tests.core.engine.openai_server import OpenAIServer
 from tests.core.engine.tiny import byte_level, loaded
 from tests.running import running
 
@@ -52,3 +53,9 @@ async def model(store: Store, engine: LocalEngine) -> AsyncIterator[openai.Async
         client_of(served) as opened,
     ):
         yield opened
+
+
+@pytest.fixture
+async def openai_server() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer.serve() as server:
+        yield server

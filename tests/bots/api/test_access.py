@@ -7,7 +7,7 @@ import httpx
 import openai
 import pytest
 
-from bots.app import Bot
+from bots.bot import Bot
 from bots.http.api.access import Access
 from bots.http.api.errors import ApiError
 from core.engine.scripted import ScriptedEngine

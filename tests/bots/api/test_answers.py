@@ -12,9 +12,13 @@ from bots.app import Plan
 from bots.app import running as run_plan
 from core.engine.loading import load
 from core.engine.local import LocalEngine, LocalSettings
+from core.engine.remote import RemoteEngine, RemoteSettings
+from core.engine.scheduler import SchedulerSettings
 from core.engine.scripted import ScriptedEngine
 from core.store.store import Store
 from tests.bots.api.conftest import SERVED, client_of
+from tests.core.engine.openai_server import OpenAIServer
+from tests.core.engine.tiny import byte_level, loaded
 from tests.core.store.steps import eventually
 from tests.running import running
 
@@ -92,6 +96,39 @@ async def test_seed_makes_an_answer_repeatable_and_choices_differ(model: openai.
     first, again, other = await ask(1), await ask(1), await ask(2)
     assert first == again
     assert len({*first, *other}) == 4
+
+
+async def test_as_many_choices_as_openai_allows(model: openai.AsyncOpenAI, engine: LocalEngine) -> None:
+    answer = await model.chat.completions.create(
+        model="tiny", messages=HI, n=128, seed=1, temperature=1.5, top_p=1, max_completion_tokens=2
+    )
+    assert [choice.index for choice in answer.choices] == list(range(128))
+    assert len({choice.message.content for choice in answer.choices}) > 64
+    assert engine.load.running == engine.load.waiting == 0
+
+
+async def test_more_choices_than_the_line_has_places_is_the_request_s_fault(store: Store) -> None:
+    scheduler = SchedulerSettings(max_running=4, max_waiting=2)
+    small = LocalEngine(loaded(byte_level(), context=512), LocalSettings(scheduler=scheduler))
+    async with running(store=store, engine=small, address=SERVED) as bot, client_of(bot) as client:
+        answer = await client.chat.completions.create(**{**GREEDY, "max_tokens": 1}, n=3)
+        assert len(answer.choices) == 3
+        with pytest.raises(openai.BadRequestError, match="at most 3 answers"):
+            await client.chat.completions.create(**GREEDY, n=4)
+
+
+async def test_plain_text_is_passed_on_to_a_server(store: Store, openai_server: OpenAIServer) -> None:
+    remote = RemoteEngine(
+        RemoteSettings(url=openai_server.url, model=openai_server.model, api_key=openai_server.key)
+    )
+    async with running(store=store, engine=remote, address=SERVED) as bot, client_of(bot) as client:
+        answer = await client.completions.create(model="default", prompt="once", logprobs=1)
+        assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("You said: once", "stop")
+        assert answer.choices[0].logprobs is not None
+        assert answer.choices[0].logprobs.tokens == ["You ", "said: ", "once"]
+        openai_server.completes_texts = False
+        with pytest.raises(openai.BadRequestError, match="completes chats only"):
+            await client.completions.create(model="default", prompt="once")
 
 
 async def test_stop_string_ends_the_answer_before_it(model: openai.AsyncOpenAI) -> None:

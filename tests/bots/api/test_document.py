@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from bots.app import Bot
+from bots.bot import Bot
 
 # Not `positive_data_acceptance`: a model's name, and what fits into its context, no schema can tell.
 CHECKS = [
@@ -20,7 +20,13 @@ CHECKS = [
     checks.negative_data_rejection,
 ]
 EXAMPLES = 25
-OPERATIONS = ("GET /v1/models", "GET /v1/models/{model}", "POST /v1/chat/completions", "POST /v1/completions")
+OPERATIONS = (
+    "GET /v1/models",
+    "GET /v1/models/{model}",
+    "POST /v1/chat/completions",
+    "POST /v1/completions",
+    "POST /v1/embeddings",
+)
 
 
 @pytest.mark.timeout(120)

@@ -7,7 +7,7 @@ import httpx
 import openai
 import pytest
 
-from bots.app import Bot
+from bots.bot import Bot
 from bots.http.server import MAX_BODY
 from tests.bots.api.test_answers import HI
 
@@ -95,6 +95,14 @@ async def test_client_raises_its_own_exceptions(client: openai.AsyncOpenAI) -> N
         await client.completions.create(model="default", prompt=[1, 2, 3])
     with pytest.raises(openai.NotFoundError):
         await client.embeddings.create(model="default", input="hi")
+
+
+@pytest.mark.parametrize("n", [0, 129, 1000])
+async def test_number_of_choices_has_bounds_that_are_told(bot: Bot, n: int) -> None:
+    answer = await post(bot, {**ASKED, "n": n})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "n"
+    assert ("128" if n else "1") in answer.json()["error"]["message"]
 
 
 async def test_prompt_longer_than_the_context_is_told_so_by_its_code(model: openai.AsyncOpenAI) -> None:

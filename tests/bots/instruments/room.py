@@ -5,25 +5,31 @@ import asyncio
 from adapters.recording import record
 from core.turns import Conversation, Event, Inbox, Reply, Room, Speaker
 
+ROOM = Room("room", "bot", {})
+HERE = Conversation.of(ROOM, "here")
+
 
 class RoomAdapter:
     platform = "room"
+    bot = "bot"
 
     def __init__(self) -> None:
-        self.said: asyncio.Queue[str] = asyncio.Queue()
+        self._said: asyncio.Queue[tuple[str, Conversation]] = asyncio.Queue()
         self.answered: asyncio.Queue[str] = asyncio.Queue()
 
+    def say(self, text: str, where: Conversation = HERE) -> None:
+        self._said.put_nowait((text, where))
+
     async def listen(self, inbox: Inbox) -> None:
-        room = Room("room", "bot", {})
         number = 0
         while True:
-            text = await self.said.get()
+            text, where = await self._said.get()
             number += 1
             await inbox.accept(
                 Event(
                     id=f"room/bot/{number}",
-                    room=room,
-                    conversation=Conversation.of(room, "here"),
+                    room=ROOM,
+                    conversation=where,
                     speaker=Speaker("ann"),
                     text=text,
                 )

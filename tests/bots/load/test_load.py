@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from bots.cli import cli
+from bots.load import rooms
 from bots.load.outcome import Answered, Outcome, percentile
 from core.engine.scripted import ScriptedEngine
 from core.store.api_keys import ApiKeys
@@ -46,11 +51,46 @@ async def test_refusals_are_counted_and_the_command_fails(store: Store, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_conversations_are_played_through_a_platform(tmp_path: Path) -> None:
+@pytest.mark.parametrize("platform", ["telegram", "discord", "slack"])
+def test_conversations_are_played_through_a_platform(tmp_path: Path, platform: str) -> None:
     pytest.importorskip("chitchat_dataset")
-    code, _, told = _load(tmp_path, "telegram", "--people", "3", "--turns", "2", "--at-once", "2")
+    code, shown, told = _load(tmp_path, platform, "--people", "3", "--turns", "2", "--at-once", "2")
     assert code == 0
-    assert told["turns"] == 6
+    assert "6 of 6 turns" in shown
+    assert (told["target"], told["turns"], told["errors"]) == (platform, 6, {})
+    each: Any = told["each"]
+    assert len({turn["at"] for turn in each}) == 6  # each is told of by itself, when it is there
+    percentiles: Any = told["turn_seconds"]
+    assert 0 < percentiles["p50"] <= percentiles["p90"] <= percentiles["p95"] <= percentiles["p99"]
+    assert percentiles["p99"] == max(turn["whole"] for turn in each)
+    assert told["first_token_seconds"] == {}  # a room shows no first token
+    assert (tmp_path / "load.png").read_bytes().startswith(b"\x89PNG")
+
+
+def _people() -> int:
+    """The process of the platform that this one has begun."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            begun_by = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if begun_by == str(os.getpid()) and b"benchmarks.people" in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+    raise AssertionError("there is no such process")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_answers_that_do_not_come_are_counted_and_end_the_load() -> None:
+    told: list[Answered] = []
+
+    def hear(one: Answered) -> None:
+        told.append(one)
+        if len(told) == 1:
+            os.kill(_people(), signal.SIGKILL)
+
+    await rooms.play("telegram", [["hello", "and more"]] * 50, at_once=1, told=hear)
+    assert told[0].error == ""
+    assert [one.error for one in told].count("no answer") == 1
+    assert len(told) < 100
 
 
 def test_percentiles_are_of_what_was_answered() -> None:

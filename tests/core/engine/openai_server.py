@@ -1,12 +1,15 @@
-"""A model server on loopback that speaks OpenAI's chat completions and can misbehave.
+"""A model server on loopback that speaks OpenAI's API: completions of chats and texts, and embeddings. It can
+misbehave.
 
 It answers like the scripted engine, a word a chunk, and refuses bodies that OpenAI would refuse.
 """
 
 import asyncio
+import base64
 import json
 import re
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -37,21 +40,26 @@ Behaviour = Literal[
 ]
 
 _KNOWN = {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop"}
-_KNOWN |= {"n", "logprobs", "top_logprobs", "stream", "stream_options"}
+_KNOWN |= {"n", "logprobs", "top_logprobs", "stream", "stream_options", "tools"}
+_KNOWN_OF_TEXT = _KNOWN - {"messages", "max_completion_tokens", "top_logprobs", "tools"} | {"prompt"}
 _BEYOND = {"top_k", "min_p", "repetition_penalty"}  # what vLLM takes besides
 
 
 class OpenAIServer:
-    """`url` is the API's root. `behaviour` is how requests are answered once `first` is empty: each entry is for
-    one request. `bodies` is what was asked, over so many `connections`."""
+    """`url` is the API's root. Where tools are offered, each entry of `calls` is what one answer calls of them:
+    their names and arguments; an empty one says something instead. `behaviour` is how requests are answered once
+    `first` is empty: each entry is for one request. `bodies` is what was asked, over so many `connections`."""
 
     key = "sk-test-key"
     model = "loopback"
+    completes_texts = True
+    embeds: Literal["base64", "numbers", "too few"] = "base64"
 
     def __init__(self) -> None:
         self.url = ""
         self.behaviour: Behaviour = "answer"
         self.first: list[Behaviour] = []
+        self.calls: list[list[tuple[str, str]]] = []
         self.retry_after = {"retry-after-ms": "1"}
         self.not_taken: set[str] = set()
         self.bodies: list[dict[str, Any]] = []
@@ -66,6 +74,8 @@ class OpenAIServer:
         server = cls()
         app = web.Application()
         app.router.add_post("/v1/chat/completions", server._complete)
+        app.router.add_post("/v1/completions", server._complete_text)
+        app.router.add_post("/v1/embeddings", server._embed)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
         await runner.setup()
         try:
@@ -91,6 +101,10 @@ class OpenAIServer:
             return self._error(
                 400, f"Unsupported parameter: '{refused[0]}' is not supported with this model.", None
             )
+        # vLLM reads them, for the chat template.
+        calls = [call for message in body["messages"] for call in message.get("tool_calls", ())]
+        if not all(_is_object(call["function"]["arguments"]) for call in calls):
+            return self._error(400, "Expecting value: line 1 column 1 (char 0)", None)
         match behaviour:
             case "429":
                 return self._error(429, "Rate limit reached", "rate_limit_exceeded")
@@ -115,6 +129,66 @@ class OpenAIServer:
             self.left.set()
             raise
 
+    async def _complete_text(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.bodies.append(body)
+        if not self.completes_texts:
+            return self._error(404, "This is a chat model and not supported in the v1/completions endpoint.", None)
+        if unknown := set(body) - (_KNOWN_OF_TEXT | _BEYOND - self.not_taken):
+            return self._error(400, f"Unrecognized request argument supplied: {', '.join(unknown)}", None)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+
+        async def say(choices: list[dict[str, Any]], usage: Any = None) -> None:
+            head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": self.model}
+            await response.write(f"data: {json.dumps({**head, 'choices': choices, 'usage': usage})}\n\n".encode())
+
+        words = re.findall(r"\S+\s*", "You said: " + body["prompt"])
+        told, choices = words[: body["max_tokens"]], range(body.get("n", 1))
+        for word in told:
+            top = dict([(word, -0.25), ("else", -2.5)][: body.get("logprobs", 0)])
+            logprobs = {"tokens": [word], "token_logprobs": [-0.25], "top_logprobs": [top], "text_offset": [0]}
+            for index in choices:
+                one = {"index": index, "text": word, "finish_reason": None}
+                await say([{**one, "logprobs": logprobs if "logprobs" in body else None}])
+        finish = "length" if len(told) < len(words) else "stop"
+        for index in choices:
+            await say([{"index": index, "text": "", "finish_reason": finish, "logprobs": None}])
+        made = len(told) * len(choices)
+        await say([], {"prompt_tokens": 9, "completion_tokens": made, "total_tokens": 9 + made})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        """Vectors of two numbers: the length of an input, and its half."""
+        body = await request.json()
+        self.bodies.append(body)
+        match self.first.pop(0) if self.first else self.behaviour:
+            case "429":
+                return self._error(429, "Rate limit reached", "rate_limit_exceeded")
+            case "401":
+                return self._error(401, f"Incorrect API key provided: {self.key}", "invalid_api_key")
+            case "too long":
+                return self._error(400, f"{body['input'][0]} is too long", "context_length_exceeded")
+            case "mute":
+                await asyncio.Event().wait()
+        if body["model"] != self.model:
+            return self._error(404, f"The model {body['model']} does not exist", "model_not_found")
+        vectors = [[len(each), len(each) / 2] for each in body["input"]]
+        told: list[Any] = vectors
+        if self.embeds == "base64" and body["encoding_format"] == "base64":
+            told = [base64.b64encode(struct.pack("<2f", *vector)).decode() for vector in vectors]
+        data = [{"object": "embedding", "index": index, "embedding": each} for index, each in enumerate(told)]
+        used = sum(map(len, body["input"]))
+        return web.json_response(
+            {
+                "object": "list",
+                "data": data[:0:-1] if self.embeds == "too few" else data[::-1],
+                "model": self.model,
+                "usage": {"prompt_tokens": used, "total_tokens": used},
+            }
+        )
+
     async def _stream(
         self, request: web.Request, body: dict[str, Any], behaviour: Behaviour
     ) -> web.StreamResponse:
@@ -131,12 +205,15 @@ class OpenAIServer:
         if behaviour == "hold":
             await self.go.wait()
         choices = range(1 if behaviour == "one candidate" else body.get("n", 1))
-        words = re.findall(r"\S+\s*", "You said: " + body["messages"][-1]["content"])
+        words = re.findall(r"\S+\s*", "You said: " + _words(body["messages"][-1]["content"]))
         told = words[: body.get("max_tokens", body.get("max_completion_tokens"))]
         for index in choices:
             await say(_chunk(index, {"role": "assistant", "content": ""}))
         if behaviour == "cut at once":
             drop()
+        if body.get("tools") and self.calls and (calls := self.calls.pop(0)):
+            await self._call(calls, say)
+            return response
         for i, word in enumerate(told):
             if i == 2:
                 match behaviour:
@@ -174,14 +251,30 @@ class OpenAIServer:
         await response.write(b"data: [DONE]\n\n")
         return response
 
+    async def _call(self, calls: list[tuple[str, str]], say: Callable[[Any], Awaitable[None]]) -> None:
+        """As OpenAI does: a call begins with its id and name, and its arguments come in pieces."""
+        for index, (name, arguments) in enumerate(calls):
+            begun = {"index": index, "id": f"id-{index}", "type": "function"}
+            await say(_chunk(0, {"tool_calls": [{**begun, "function": {"name": name, "arguments": ""}}]}))
+            for piece in re.findall(".{1,5}", arguments, re.DOTALL):
+                await say(_chunk(0, {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}))
+        await say(_chunk(0, {}, finish="tool_calls"))
+
     def _error(self, status: int, message: str, code: str | int | None) -> web.Response:
         body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
         return web.json_response(body, status=status, headers=self.retry_after)
 
 
+def _words(content: str | list[dict[str, Any]]) -> str:
+    """The text of a message, with or without other parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part["type"] == "text")
+
+
 def _chunk(
     index: int | None,
-    delta: dict[str, str] | None = None,
+    delta: dict[str, Any] | None = None,
     *,
     finish: str | None = None,
     logprobs: Any = None,
@@ -202,3 +295,10 @@ def _logprobs(word: str, top: int) -> dict[str, Any]:
     likeliest = [(word, -0.25), ("else", -2.5)][:top]
     told = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in likeliest]
     return {"content": [{"token": word, "logprob": -0.25, "bytes": None, "top_logprobs": told}], "refusal": None}
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False

@@ -69,6 +69,18 @@ async def test_a_conversation_three_times_as_long_as_the_window_keeps_hitting(ti
     assert rate > 0.75
 
 
+async def test_load_tells_what_the_cache_holds_and_what_was_found_in_it(tiny: Loaded) -> None:
+    engine, dialogue = local(tiny)
+    assert engine.load.cache_used == 0
+    async with running(engine):
+        took = await talk(dialogue, engine, 4)
+        load = engine.load
+    assert load.cached_tokens == sum(usage.cached for usage in took) > 0
+    # A prompt's last token is read in the step that makes the first one of the answer.
+    assert load.cached_tokens + load.prefill_tokens == sum(usage.prompt - 1 for usage in took)
+    assert 0 < load.cache_used < load.cache_blocks
+
+
 async def test_conversations_share_the_persona_and_keep_their_own_history(tiny: Loaded) -> None:
     engine, dialogue = local(tiny, max_running=2)
     async with running(engine):

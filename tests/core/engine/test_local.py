@@ -274,10 +274,10 @@ async def test_log_probabilities_are_the_models_own(tiny: Loaded) -> None:
     with torch.inference_mode():
         rows: torch.Tensor = own(ids).logits[0, len(prompt) - 1 :].log_softmax(-1)
     for one, row in zip(told, rows, strict=False):
-        assert one.logprob == pytest.approx(float(row[one.token_id]), abs=1e-6)
+        assert one.logprob == pytest.approx(float(row[one.token_id]), abs=1e-5)
         best = row.topk(3)
         assert [token_id for token_id, _ in one.top] == best.indices.tolist()
-        assert [logprob for _, logprob in one.top] == pytest.approx(best.values.tolist(), abs=1e-6)
+        assert [logprob for _, logprob in one.top] == pytest.approx(best.values.tolist(), abs=1e-5)
 
 
 async def test_who_waits_is_told_the_place_and_a_time(tiny: Loaded) -> None:

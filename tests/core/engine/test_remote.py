@@ -1,12 +1,13 @@
 import asyncio
 import logging
 import traceback
+from dataclasses import replace
 
 import pytest
 
-from core.engine.engine import Delta, Message, Params, Usage
+from core.engine.engine import Delta, Message, Params, Picture, Usage
 from core.engine.remote import RemoteEngine, RemoteSettings
-from core.errors import CoreError, EngineError, EngineStopped, Overloaded, PromptTooLong
+from core.errors import CoreError, EngineError, EngineStopped, InvalidParams, Overloaded, PromptTooLong
 from tests.core.engine.openai_server import Behaviour, OpenAIServer
 from tests.core.engine.tiny import ask, byte_level, running
 
@@ -34,6 +35,30 @@ async def test_the_last_delta_has_what_it_took(openai_server: OpenAIServer) -> N
         *before, last = [delta async for delta in deltas]
     assert not any(delta.usage for delta in before)
     assert last == Delta("", finish="stop", usage=Usage(prompt=9, cached=4, completion=3))
+
+
+async def test_pictures_are_parts_beside_the_words(openai_server: OpenAIServer) -> None:
+    made = engine(openai_server, sees=True)
+    words = Message("user", "what is it?", preface="Ann: ")
+    asked = replace(words, pictures=(Picture(b"\x89PNG", "image/png"), Picture(b"GIF89a", "image/gif")))
+    async with running(made), made.generate((asked,), Params()) as deltas:
+        assert "".join([delta.text async for delta in deltas]) == "You said: Ann: what is it?"
+    [message] = openai_server.bodies[0]["messages"]
+    assert message["content"] == [
+        {"type": "text", "text": "Ann: what is it?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
+        {"type": "image_url", "image_url": {"url": "data:image/gif;base64,R0lGODlh"}},
+    ]
+    assert made.count((asked,)) - made.count((words,)) == 1600, "and not so many as they have letters in base64"
+
+
+async def test_pictures_are_passed_over_by_a_model_that_does_not_see(openai_server: OpenAIServer) -> None:
+    made = engine(openai_server)
+    words = Message("user", "what is it?")
+    asked = replace(words, pictures=(Picture(b"GIF89a", "image/gif"),))
+    async with running(made), made.generate((asked,), Params()) as deltas:
+        assert "".join([delta.text async for delta in deltas]) == "You said: what is it?"
+    assert made.count((asked,)) == made.count((words,))
 
 
 @pytest.mark.parametrize("behaviour", ["no usage", "no end"])
@@ -66,6 +91,30 @@ async def test_log_probabilities_name_equal_tokens_equally(openai_server: OpenAI
     assert you.token_id == you.top[0][0] != said.token_id
     assert you.top[1] == said.top[1]
     assert all(number < 0 for (logprob,) in told for number in (logprob.token_id, *dict(logprob.top)))
+
+
+async def test_a_plain_text_is_gone_on_with(openai_server: OpenAIServer) -> None:
+    made = engine(openai_server)
+    asked = (Message("plain", "once upon a"),)
+    async with running(made), made.generate(asked, Params(max_tokens=4, candidates=2, logprobs=2)) as deltas:
+        told = [delta async for delta in deltas]
+        spelled = [deltas.spell(delta.logprobs[0].token_id) for delta in told if delta.logprobs]
+    own = [delta for delta in told if delta.candidate == 1]
+    assert "".join(delta.text for delta in own) == "You said: once upon "
+    assert b"".join(spelled[1::2]).decode() == "You said: once upon "
+    assert own[-1].finish == "length"
+    assert [logprob for _, logprob in own[0].logprobs[0].top] == [-0.25, -2.5]
+    assert told[-1].usage == Usage(prompt=9, cached=0, completion=8)
+    assert openai_server.bodies[0]["prompt"] == "once upon a"
+
+
+async def test_a_server_that_completes_chats_only_is_told_of(openai_server: OpenAIServer) -> None:
+    openai_server.completes_texts = False
+    made = engine(openai_server)
+    async with running(made):
+        with pytest.raises(InvalidParams, match="chats only"):
+            await ask(made, (Message("plain", "once"),), Params())
+        assert (await ask(made, "hello", Params())).text == "You said: hello"
 
 
 async def test_a_completion_stands_in_line_until_its_first_word(openai_server: OpenAIServer) -> None:

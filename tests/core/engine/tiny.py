@@ -20,6 +20,26 @@ CHATML = (
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+TOOLS = (  # as Qwen and Hermes have it
+    "{% if tools %}{{ '<|im_start|>system\n' }}"
+    "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] + '\n\n' }}{% endif %}"
+    "{{ 'You may call these functions:\n<tools>' }}"
+    "{% for tool in tools %}{{ '\n' }}{{ tool | tojson }}{% endfor %}"
+    '{{ \'\n</tools>\nFor each call return:\n<tool_call>\n{"name": <name>, "arguments": <json>}\n</tool_call>\' }}'
+    "{{ '<|im_end|>\n' }}"
+    "{% elif messages[0]['role'] == 'system' %}"
+    "{{ '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}{% endif %}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'tool' %}"
+    "{{ '<|im_start|>user\n<tool_response>\n' + message['content'] + '\n</tool_response><|im_end|>\n' }}"
+    "{% elif message['role'] != 'system' %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
+    "{% for call in message.tool_calls or () %}"
+    '{{ \'\n<tool_call>\n{"name": "\' + call.function.name + \'", "arguments": \' }}'
+    "{{ call.function.arguments | tojson }}{{ '}\n</tool_call>' }}"
+    "{% endfor %}{{ '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 TRIMMING = CHATML.replace("message['content']", "message['content'] | trim")
 WITHOUT_SYSTEM = (
     "{% for message in messages %}{% if message['role'] == 'system' %}{{ raise_exception('no system role') }}"
@@ -92,6 +112,42 @@ def loaded(
 ) -> Loaded:
     model = ARCHITECTURES[architecture](vocabulary or len(tokenizer), context)
     return Loaded("tiny", model, tokenizer, frozenset({2}), context)
+
+
+def calling(call: str, answer: str) -> Loaded:
+    """A model that says `call`, as one of a tool, to whatever it is asked, and `answer` once it was told what came
+    of that. Its next token follows from the last one alone."""
+    template = TOOLS.replace(
+        "{% if add_generation_prompt %}",
+        "{% if add_generation_prompt and messages[-1]['role'] == 'tool' %}{{ '<|im_start|>assistant\n=' }}"
+        "{% elif add_generation_prompt %}",
+    )
+    tokenizer = byte_level(template=template)
+    body = f"\n{call}\n"
+    tokenizer.add_tokens(
+        [AddedToken(each, normalized=False) for each in ("<tool_call>", body, "</tool_call>", answer)]
+    )
+    made = loaded(tokenizer, context=4096)
+    after = {"\n": "<tool_call>", "<tool_call>": body, body: "</tool_call>", "</tool_call>": "<|im_end|>"}
+    _follow(made.model, tokenizer, {**after, "=": answer, answer: "<|im_end|>"})
+    return made
+
+
+def _follow(model: Any, tokenizer: PreTrainedTokenizerFast, after: dict[str, str]) -> None:
+    """Have the model say, after each of these tokens, the one that is given for it."""
+
+    def number(text: str) -> int:
+        [found] = tokenizer.encode(text, add_special_tokens=False)
+        return int(found)
+
+    with torch.no_grad():
+        for layer in model.model.layers:  # which add nothing to the last token then
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        model.lm_head.weight.zero_()
+        for last, following in after.items():
+            known = model.model.embed_tokens.weight[number(last)]
+            model.lm_head.weight[number(following)] += 100 * known / known.norm()
 
 
 def reference(model: Any, prompt: Sequence[int], params: Params) -> list[int]:

@@ -17,9 +17,9 @@ T = TypeVar("T")
 PATIENCE = 10.0
 
 
-async def eventually(look: Callable[[], Awaitable[T]]) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], *, within: float = PATIENCE) -> T:
     """The first true value that `look` finds. Fails when there is none in time."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(within):
         while True:
             if found := await look():
                 return found
@@ -54,6 +54,10 @@ async def take(store: Store, platforms: Sequence[str] = ("web",)) -> Claim:
     """The next conversation that is ready."""
     [claim] = await eventually(lambda: store.claims.take(platforms, 1, wait=1))
     return claim
+
+
+async def nothing_is_ready(store: Store) -> bool:
+    return await store.claims.take(["web"], 4, wait=0.01) == []
 
 
 async def take_over(store: Store) -> Claim:

@@ -116,7 +116,7 @@ async def test_of_a_person_comes_what_they_said_and_were_told(store: Store) -> N
     assert b"bob" not in found
     assert b"another ann" not in found
     whole = b"\n".join([encode_line(record) async for record in exporter.conversation(PLACES[0])])
-    assert whole.count(b'"said"') == 4
+    assert whole.count(b'"record":"said"') == 4
     assert b"agreed" not in whole, "nobody was asked"
     marking = Exporter(store.client, store.inbox, agreed=frozenset([Person("web", "ann")]))
     turns = [record for record in [each async for each in marking.everything()] if isinstance(record, Said)]

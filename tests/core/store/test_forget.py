@@ -1,5 +1,6 @@
 """What was forgotten is nowhere any more, and the rest is as it was; on a real server."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from core.store.aside import Aside
 from core.store.client import StoreSettings
 from core.store.forget import Forget, Person
 from core.store.store import Store, open_store
-from core.turns import Conversation, Event, Kind, Speaker, Turn
+from core.turns import Attachment, Conversation, Document, Event, Kind, Speaker, Turn
 from tests.core.store.events import ROOM, an_event, two_turns
 from tests.core.store.steps import accept, answer, complete, eventually, take
 
@@ -53,6 +54,20 @@ async def test_of_a_person_everything_goes_and_of_others_nothing(store: Store) -
         assert await texts(store, room) == BOBS
     assert await texts(store, ROOMS[2]) == ["only bob", "and the bot"]
     assert await forget(store).person(ANN) == 0
+
+
+async def test_files_of_theirs_about_which_somebody_else_asked_go_too(store: Store) -> None:
+    await accept(store, said("bob", "what is that?", ROOMS[0]))
+    claim = await take(store)
+    asked, answered = two_turns(claim.event, "a plan", last=0)
+    theirs, own = Document("plan.txt", "secret", ANN.id), Document("own.txt", "mine")
+    seen = Attachment(kind="image", name="plan.png", speaker=ANN.id)
+    asked = replace(asked, documents=(theirs, own), pictures=(seen,))
+    await store.claims.complete(claim, turns=[asked, answered], text="a plan", window=1)
+    await store.claims.delivered(claim)
+    await forget(store).person(ANN)
+    [asked, _] = await store.memory.turns(ROOMS[0], 10)
+    assert (asked.text, asked.documents, asked.pictures) == ("what is that?", (own,), ())
 
 
 async def test_conversation_in_which_only_they_spoke_leaves_not_even_its_name(store: Store) -> None:
@@ -174,17 +189,46 @@ async def test_append_only_file_has_nothing_of_a_person_after_it_was_rewritten(d
         await Aside(store.client, store.inbox).put(said("ann", "ann is set aside", ROOMS[2]), 3)
         claim = await take(store)
         await store.claims.showing(claim, 0, "ann is shown this", 17, final=False)
-        names = [b"Annabella", ANN.id.encode(), b"ann asks", b"ann is told", b"ann is", b"ann waits"]
-
-        async def in_file() -> list[bytes]:
-            content = b"".join(file.read_bytes() for file in (data_dir / "redis" / "appendonlydir").iterdir())
-            return [name for name in (*names, b"bob is told") if name in content]
-
-        assert await in_file() == [*names, b"bob is told"]
+        names = [
+            b"Annabella",
+            ANN.id.encode(),
+            b"ann asks",
+            b"ann is told",
+            b"ann is",
+            b"ann waits",
+            b"bob is told",
+        ]
+        assert in_file(data_dir, names) == names
         await forget(store).person(ANN)
         await logfile.rewrite(store.client)
+        await eventually(lambda: are_in_file(data_dir, names, [b"bob is told"]))
 
-        async def only_bob() -> bool:
-            return await in_file() == [b"bob is told"]
 
-        await eventually(only_bob)
+@pytest.mark.parametrize("what", ["room", "server"])
+async def test_append_only_file_has_nothing_of_a_room_or_a_server_after_it_was_rewritten(
+    data_dir: Path, what: str
+) -> None:
+    names = [f"{words} {what}".encode() for words in ("goes", "stays") for what in ("asks", "is told", "waits")]
+    async with open_store(StoreSettings(data_dir=data_dir)) as store:
+        await store.client.read(lambda redis: redis.config_set("rdbcompression", "no"))
+        for words, where in (("goes", ROOMS[1]), ("stays", ROOMS[0])):
+            await accept(store, said("ann", f"{words} asks", where, server=words))
+            await answer(store, f"{words} is told")
+            await accept(store, said("bob", f"{words} waits", where, server=words))
+            await take(store)
+        assert in_file(data_dir, names) == names
+        forgets = forget(store)
+        gone = await (forgets.room(ROOMS[1].place) if what == "room" else forgets.server("web", "goes"))
+        assert gone == 1
+        await logfile.rewrite(store.client)
+        await eventually(lambda: are_in_file(data_dir, names, names[3:]))
+
+
+def in_file(data_dir: Path, names: Sequence[bytes]) -> list[bytes]:
+    """Which of these the append-only file has somewhere."""
+    content = b"".join(file.read_bytes() for file in (data_dir / "redis" / "appendonlydir").iterdir())
+    return [name for name in names if name in content]
+
+
+async def are_in_file(data_dir: Path, names: Sequence[bytes], only: Sequence[bytes]) -> bool:
+    return in_file(data_dir, names) == only

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from core.errors import LeaseLost
+from core.store.client import StoreSettings
 from core.store.forget import Forget
-from core.store.store import Store
+from core.store.store import Store, open_store
 from core.turns import Event, Speaker
 from tests.core.store.events import CONVERSATION, an_event
 from tests.core.store.lossy import Lossy
@@ -110,3 +111,61 @@ async def test_a_stop_hits_all_that_are_answered_together(store: Store) -> None:
     await store.claims.delivered(claim)
     await accept(store, said("three"))
     assert not (await take(store)).stopped
+
+
+def piece(text: str, seconds: float = 0.2) -> Event:
+    return replace(said(text), more_within=seconds)
+
+
+async def test_pieces_of_one_message_are_answered_together_and_nothing_else_is(store: Store) -> None:
+    await accept(store, said("before"), piece("one"), piece("two"), said("three"), said("after"))
+    claims = [await answer(store) for _ in range(3)]
+    assert [claim.event.text for claim in claims] == ["before", "one\ntwo\nthree", "after"]
+    assert (claims[1].event.also, claims[1].number, claims[2].number) == (("m-two", "m-three"), 2, 5)
+
+
+async def test_piece_waits_for_the_next_one_and_that_for_one_more(store: Store) -> None:
+    await accept(store, piece("one", 0.5))
+    assert await store.claims.take(["web"], 1, wait=0.05) == []
+    await accept(store, piece("two", 0.5))
+    assert await store.claims.take(["web"], 1, wait=0.05) == []
+    await accept(store, said("three"))
+    assert (await take(store)).event.text == "one\ntwo\nthree"
+
+
+async def test_last_piece_is_answered_without_another(store: Store) -> None:
+    await accept(store, piece("alone", 0.05))
+    assert (await take(store)).event.text == "alone"
+
+
+async def test_pieces_of_two_people_are_not_mixed(store: Store) -> None:
+    await accept(store, piece("one"), said("two", "p2"))
+    assert [(await answer(store)).event.text for _ in range(2)] == ["one", "two"]
+
+
+async def test_piece_does_not_end_what_it_belongs_to(store: Store) -> None:
+    await store.places.put(CONVERSATION, "when_busy", "interrupt")
+    await accept(store, said("before"), piece("one", 1), said("two"))
+    stopped = {claim.event.text: claim.stopped for claim in [await answer(store) for _ in range(2)]}
+    assert stopped == {"before": True, "one\ntwo": False}
+
+
+async def test_pieces_outlive_the_process_that_has_seen_them(store_settings: StoreSettings) -> None:
+    async with open_store(store_settings) as first:
+        await accept(first, piece("one", 0.3), said("two"))
+        assert await first.claims.take(["web"], 1, wait=0.05) == []
+    async with open_store(store_settings) as second:
+        assert (await take(second)).event.text == "one\ntwo"
+
+
+async def test_pieces_outlive_a_process_that_is_killed_while_they_wait(hasty: Store, heir: Store) -> None:
+    await accept(hasty, piece("one", 0.3), said("two"))
+    assert await hasty.claims.take(["web"], 1, wait=0.05) == []
+    assert (await take_over(heir)).event.text == "one\ntwo"
+
+
+async def test_whoever_takes_over_answers_the_same_pieces(hasty: Store, heir: Store) -> None:
+    await accept(hasty, piece("one", 0.05), said("two"))
+    first = await take(hasty)
+    await accept(hasty, piece("three", 5))
+    assert (await take_over(heir)).event == first.event

@@ -133,7 +133,7 @@ def test_likelihood_teaches_to_count_and_the_discriminator_tells_who_cannot() ->
     losses = [game.learn() for _ in range(60)]
     assert losses[-1] < losses[0] / 5
     generated = draw(game.generator, counting(4), game.random, end=END)
-    assert accuracy(game.chance, counting(4), generated) < 0.7, "now it has learnt to count"
+    assert accuracy(game.chance(counting(4)), game.chance(generated)) < 0.7, "now it has learnt to count"
 
 
 def test_the_game_alone_raises_the_reward() -> None:

@@ -106,7 +106,7 @@ def test_after_a_kill_it_goes_on_from_the_last_checkpoint_that_is_whole(
         f"train(read([{str(talk)!r}]), pathlib.Path({str(out)!r}), at={{2: kill}})"
     )
     killed = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False, timeout=55
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False, timeout=170
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     half = out / "checkpoints" / "checkpoint-3"
@@ -155,6 +155,7 @@ def test_a_corpus_without_a_row_is_refused(corpus: Corpus, tmp_path: Path) -> No
         pretrain(corpus, RunSettings(output=tmp_path), context=100_000, progress=lambda _what, _share: None)
 
 
+@pytest.mark.timeout(180)
 def test_two_processes_train_one_model(talk: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["--steps", "3", "--batch", "2", "--context", "32", "--checkpoint-minutes", "0.0000001"]
@@ -162,7 +163,7 @@ def test_two_processes_train_one_model(talk: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "COLUMNS": "200"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
     ran = subprocess.run(
-        torchrun, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=55
+        torchrun, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=170
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert "3 steps" in ran.stderr
