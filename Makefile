@@ -18,11 +18,13 @@ chat: $(VENV)/.installed
 doctor init: $(VENV)/.installed
 	@exec $(BIN)/trialogue $@
 
+# A test that ran out of time is run once more, and named: on a busy machine that says little. What a task group
+# raises hides which it was.
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal --reruns 1 --only-rerun Timeout
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal --reruns 1 --only-rerun Timeout --only-rerun ExceptionGroup
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -19,7 +19,7 @@ class Feature(StrEnum):
     EARLIER = "what was said in a thread before the bot was called is known"
     ABOUT = "a message's menu asks the bot about it"
     FILES = "files are read: text, and the text of PDFs"
-    AS_FILE = "a long answer can be a file"
+    AS_FILE = "an answer can be a file: the last one on request, long ones by setting"
     LINE = "the place in line is shown"
     MISSED = "what was said while the bot was away is answered"
     ONCE = "a send whose answer was lost is never repeated"

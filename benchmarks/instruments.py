@@ -137,6 +137,7 @@ def report(costs: Sequence[Cost]) -> str:
 
 
 async def main(arguments: argparse.Namespace) -> None:
+    arguments.results.mkdir(parents=True, exist_ok=True)
     costs = await measure(arguments)
     every = with_earlier(arguments.results / "instruments.csv", Cost, costs, "platform")
     text = report(every)

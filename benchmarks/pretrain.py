@@ -124,7 +124,7 @@ def main(arguments: argparse.Namespace) -> None:
     }
     text = f"""# Pre-training
 
-`nano` (3.4 million parameters) on `chitchat`, {arguments.minutes:g} minutes of training from nothing
+`nano` (1.4 million parameters) on `chitchat`, {arguments.minutes:g} minutes of training from nothing
 ({trained.steps} steps of {arguments.batch} rows of {_CONTEXT} tokens). Bits for each of the {size:,} bytes that
 people wrote in the {len(test)} conversations of the test part; both models foretell the same
 {results["test_tokens"]:,} tokens, markup included. {arguments.note}

@@ -52,7 +52,7 @@ _NOTICES: Mapping[Cut, str] = {
 _LOOK_AT_THE_LINE = 1.0
 
 # How long a message that is on its way may take to arrive when the rest of the reply is handed over.
-_ARRIVES_WITHIN = 2.0
+ARRIVES_WITHIN = 2.0
 
 
 class Answer:
@@ -101,6 +101,7 @@ class Answer:
         )
         self._refused = False
         self._leaving = asyncio.Event()
+        self._arrives_within = ARRIVES_WITHIN
 
     def _newest(self) -> Turn | None:
         """The answer that the event is about. While it is delivered, what it has become."""
@@ -154,8 +155,10 @@ class Answer:
         if self.task is not None:
             self.task.cancel()
 
-    def hand_over(self) -> None:
-        """Leave the rest to another worker: `run` ends soon and returns False."""
+    def hand_over(self, within: float | None = None) -> None:
+        """Leave the rest to another worker: `run` ends soon and returns False. A message that is on its way to the
+        room then has `within` seconds to arrive, if they are given."""
+        self._arrives_within = within or self._arrives_within
         self._leaving.set()
 
     async def run(self, deliver: Deliver) -> bool:
@@ -190,7 +193,7 @@ class Answer:
 
     async def _leave(self) -> None:
         await self._leaving.wait()
-        await self._reply.close(_ARRIVES_WITHIN)
+        await self._reply.close(self._arrives_within)
         raise _HandedOver
 
     async def _tell_place(self) -> None:
@@ -222,6 +225,8 @@ class Answer:
     def _as_it_stands(self) -> Turn | None:
         """The answer in memory as the room shows it; `None` where that makes no difference."""
         claim, standing, answer = self.claim, self._reply.standing_text, self._answer
+        if answer is not None and self._before is not None and self._reply.replaces and not standing:
+            return self._before  # no change of it was let into the room
         if answer is None or (standing.startswith(answer.text) and claim.text.startswith(standing)):
             return self._found_by(answer)  # all of it, and perhaps a word of ours
         return self._found_by(replace(answer, text=standing, count=0, token_ids=(), tokenizer="", cut="failed"))
@@ -307,7 +312,6 @@ class Answer:
             if self._hooks.look_after:
                 draft = draft.instead(await writing.hooked(self._hooks.after, draft.text))
         except Declined as exc:
-            # An answer that stands there already is what memory holds: it goes on standing there.
             await self._notice(notices.under(asks.before.text if asks.before else "", str(exc)))
             return
         except CoreError as exc:
@@ -367,7 +371,9 @@ class Answer:
         """End with `sentence` under what is written, which memory keeps with the question that it `asks`, where
         that is given. Counts nothing: it may be the counting that fails."""
         if not written.strip():
-            await self._notice(sentence)
+            # An answer that stands there already is what memory holds: it goes on standing there.
+            stands = asks.before.text if asks is not None and asks.before is not None else ""
+            await self._notice(notices.under(stands, f"_{sentence}_") if stands else sentence)
             return
         claim, text = self.claim, notices.under(written, f"_{sentence}_")
         if asks is None:

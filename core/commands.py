@@ -66,6 +66,7 @@ _COMMANDS = (
     Command("stop", "stop", msgid("End the answer that I am writing")),
     Command("retry", "act", msgid("Answer the last message anew"), does="regenerate"),
     Command("undo", "undo", msgid("Take back the last message and my answer to it")),
+    Command("file", "command", msgid("My last answer as a file"), does="file"),
     Command("stats", "command", msgid("What I remember of this conversation, in numbers"), does="stats"),
     Command("export", "command", msgid("All that I remember of this conversation, word by word"), does="export"),
     Command(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from babel.dates import format_date
 
@@ -24,9 +25,17 @@ from core.turns import Event, Turn
 
 _LOOKS_AGAIN = 3  # who goes on talking while they are forgotten is not forgotten for ever
 _COUNTED = 10_000  # turns of a conversation
+_MOST_SAID = 4000  # characters of an export: what is more is a file, where the room takes files
 _CODES = Limits(turns_per_minute=6, turns_per_day=21)  # the last one of each is not looked at
 
 _NOT_JOINED = {"unknown": notices.LINK_UNKNOWN, "own": notices.LINK_OWN, "other": notices.LINK_OTHER}
+
+
+class Said(NamedTuple):
+    """What is answered; nothing where it is empty. `filed` is as in `core.turns.Draft`."""
+
+    text: str
+    filed: str = ""
 
 
 class Handler:
@@ -47,23 +56,28 @@ class Handler:
         self._consents = Consents(store.client)
         self._links = Links(store.client)
         self._allowances = Allowances(store.client)
+        self._filed = {"file": self._file, "export": self._export}
         self._commands: dict[str, Does] = {
             "stats": self._stats,
-            "export": self._export,
             "consent": self._consent,
             LINK: self._link,
             "forget": self._forget_person,
             **(more or {}),
         }
 
-    async def handle(self, event: Event) -> str:
+    async def handle(self, event: Event) -> Said:
         """Do what the event asks for; what to say to that. Raises `StoreUnavailable` and what a command does."""
         if event.kind == "delete":
             for conversation in await self._store.whereabouts.of(event):
                 await self._forget.message(conversation, event.target)
-            return ""
+            return Said("")
         settings = await self._store.places.of(event.conversation)
         event = replace(event, locale=settings.get(LANGUAGE, event.locale))
+        if event.kind == "command" and event.text in self._filed:
+            return await self._filed[event.text](event)
+        return Said(await self._answered(event))
+
+    async def _answered(self, event: Event) -> str:
         match event.kind:
             case "vote":
                 return translated(await self._vote(event), event.locale)
@@ -101,6 +115,13 @@ class Handler:
     def _unknown(self, event: Event) -> str:
         return translated(notices.NO_COMMAND, event.locale)
 
+    async def _file(self, event: Event) -> Said:
+        turns = await self._store.memory.turns(event.conversation, _COUNTED)
+        answer = next((turn.text for turn in reversed(turns) if turn.role == "assistant" and turn.text), "")
+        if not answer:
+            return Said(translated(notices.STATS_NOTHING, event.locale))
+        return Said(answer, filed=translated(notices.FILED, event.locale))
+
     async def _stats(self, event: Event, _rest: str) -> str:
         turns, left = await self._remembered(event)
         turns += [turn for branch in left for turn in branch]
@@ -116,15 +137,16 @@ class Handler:
             ),
         )
 
-    async def _export(self, event: Event, _rest: str) -> str:
+    async def _export(self, event: Event) -> Said:
         turns, left = await self._remembered(event)
         if not (turns or left):
-            return translated(notices.STATS_NOTHING, event.locale)
+            return Said(translated(notices.STATS_NOTHING, event.locale))
         lines = [self._dialogue.transcript(turn, event.locale) for turn in turns]
         for branch in left:
             lines.append(translated(notices.BRANCH, event.locale))
             lines += [self._dialogue.transcript(turn, event.locale) for turn in branch]
-        return "\n\n".join(lines)
+        text = "\n\n".join(lines)
+        return Said(text, translated(notices.EXPORTED, event.locale) if len(text) > _MOST_SAID else "")
 
     async def _remembered(self, event: Event) -> tuple[list[Turn], list[list[Turn]]]:
         """The conversation as it goes on, and its branches."""

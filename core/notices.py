@@ -35,6 +35,8 @@ STATS = msgid("Of this conversation I remember {turns} messages with {tokens} to
 BRANCH = msgid(
     "_This was said after a message that was changed later. I keep it; the conversation goes on without it:_"
 )
+FILED = msgid("_My last answer is in the file._")
+EXPORTED = msgid("_All that I remember of this conversation is in the file._")
 STATS_NOTHING = msgid("Of this conversation I remember nothing.")
 CONSENT = msgid(
     "If you agree, what you say to me and my answers to it may be used to train models. Write `yes` or `no` "

@@ -105,7 +105,7 @@ class LeasedReply:
 
 
 class Notice:
-    """`core.turns.Reply` for one sentence of ours that needs no conversation and no lease.
+    """`core.turns.Reply` for what is said without a conversation and a lease; `filed` is as in `Draft`.
 
     Nothing of it is kept: it may be said twice after a crash, which harms nobody.
     """
@@ -113,13 +113,14 @@ class Notice:
     parts: Sequence[Part] = ()
     replaces: Sequence[str] = ()
 
-    def __init__(self, control: ControlStream, entry: ControlEntry, text: str) -> None:
+    def __init__(self, control: ControlStream, entry: ControlEntry, text: str, filed: str = "") -> None:
         self._control = control
         self._entry = entry
         self._text = text
+        self._filed = filed
 
     async def __aiter__(self) -> AsyncIterator[Draft]:
-        yield Draft(self._text, final=True, private=bool(self._entry.event.target))
+        yield Draft(self._text, final=True, private=bool(self._entry.event.target), filed=self._filed)
 
     def key(self, part: int) -> str:
         return key_of(self._entry.event.conversation, self._entry.event.id, part)

@@ -9,19 +9,18 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
 from core.answer import Deliver
-from core.errors import Overloaded, Refused, StoreUnavailable
-from core.handler import Handler
+from core.errors import CoreError, Overloaded, Refused, StoreUnavailable
+from core.handler import Handler, Said
+from core.languages import translated
 from core.names import Names, platform_of
 from core.reply import Notice
-from core.store.control import STALE_AFTER, Control, ControlEntry
+from core.store.control import Control, ControlEntry
 from core.traces import trace
-from core.turns import Conversation
+from core.turns import Conversation, Event
 
 log = logging.getLogger(__name__)
 
-# How many sentences of ours are said at once on each platform, and how long one may take: its entry becomes stale.
-_AT_ONCE = 16
-_SECONDS = STALE_AFTER - 10.0
+_AT_ONCE = 16  # on each platform
 
 _AWAY = (StoreUnavailable, Overloaded)  # in what is asked of the store, both pass
 _ASK_AGAIN = 1.0
@@ -101,10 +100,9 @@ class Saying:
             return False
         try:
             async with asyncio.timeout(self._patience):
-                sentence = await self._handler.handle(event)
-            if sentence:
-                async with asyncio.timeout(_SECONDS):
-                    await deliver(event, Notice(self._control, entry, sentence))
+                said = await self._answer(event)
+                if said.text:
+                    await deliver(event, Notice(self._control, entry, said.text, said.filed))
         except (*_AWAY, TimeoutError) as exc:
             log.warning("could not answer %s yet: %s", event.id, type(exc).__name__)
             return False
@@ -113,3 +111,13 @@ class Saying:
         except Exception as exc:  # noqa: BLE001 - whatever one event does, the others are answered
             log.error("could not answer %s\n%s", event.id, trace(exc))  # noqa: TRY400
         return True
+
+    async def _answer(self, event: Event) -> Said:
+        """What the handler says. Whoever asked for what fails hears of it. Raises what passes."""
+        try:
+            return await self._handler.handle(event)
+        except (*_AWAY, TimeoutError):
+            raise
+        except Exception as exc:  # noqa: BLE001 - commands are other people's code, too
+            log.error("could not do what %s asks for\n%s", event.id, trace(exc))  # noqa: TRY400
+            return Said(translated(CoreError.reply, event.locale))

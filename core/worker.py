@@ -139,6 +139,7 @@ class Worker:
         self._resting = True
         self._changed.set()
         await self._leave_fleet()
+        await self._pass_by()
         await self._hand_over()
 
     async def resume(self) -> None:
@@ -170,9 +171,10 @@ class Worker:
         self._saying.leave()
         self._folding.stop()
         await self._leave_fleet()  # first: of two workers that are stopped together none may count on the other
-        with suppress(TimeoutError):  # what is given back must not come to us again
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.take_seconds + _ANSWER_SECONDS):
                 await self._claims_no_more.wait()
+        await self._pass_by()
         loop = asyncio.get_running_loop()
         ends = loop.time() + patience
         await self._hand_over()
@@ -183,7 +185,7 @@ class Worker:
             answer.halt("shutdown")
         await self._until_idle(within)
         for answer in self._running.values():
-            answer.hand_over()
+            answer.hand_over(within=_GIVE_BACK_SECONDS / 2)
         await self._until_idle(_GIVE_BACK_SECONDS)
 
     async def _until_idle(self, seconds: float) -> None:
@@ -191,6 +193,12 @@ class Worker:
             async with asyncio.timeout(seconds):
                 while self._running or not self._saying.idle:
                     await self._change()
+
+    async def _pass_by(self) -> None:
+        """What is given back must not come to us again."""
+        with suppress(*_AWAY, TimeoutError):
+            async with asyncio.timeout(self._settings.take_seconds + _ANSWER_SECONDS):
+                await self._store.claims.pass_by()
 
     async def _leave_fleet(self) -> None:
         with suppress(*_AWAY, TimeoutError):

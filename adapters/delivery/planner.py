@@ -240,7 +240,7 @@ class _Show:
         except Unattached:
             self._count(step, "refused")
             log.info("a long reply goes on in messages: its room takes no files")
-            self._script.in_file = None
+            self._script.takes_files = False
         except Refused:
             self._count(step, "refused")
             raise

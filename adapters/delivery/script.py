@@ -90,7 +90,7 @@ class Step:
 class Script:
     """One reply, part by part. `replaces` are messages that show something else so far. `skip`: a send that may
     have worked is never repeated. `streams` is the channel's. With `previews`, which may be changed, a part is
-    sent when it is whole, and previewed until then. `in_file` may be taken away, where there can be none."""
+    sent when it is whole, and previewed until then. Where no file can be, `takes_files` is to be made false."""
 
     def __init__(
         self,
@@ -105,7 +105,8 @@ class Script:
         in_file: InFile | None = None,
     ) -> None:
         self.previews = previews
-        self.in_file = in_file
+        self.takes_files = True
+        self._in_file = in_file
         self._enough = ""  # what stands there, where the rest is for the file
         self._streams = streams
         self._limit = limit
@@ -138,12 +139,13 @@ class Script:
             return None
         part = self._agreed(text)
         start = self._posts[part - 1].end if part else 0
+        in_file = self._file_for(draft)
         while start < len(text):
             if part == len(self._posts):
                 self._posts.append(Post())
-            if self.in_file is not None and part >= self.in_file.after:
+            if in_file is not None and part >= in_file.after:
                 if final:
-                    return self._rest_in_file(self.in_file, part, start, draft)
+                    return self._rest_in_file(in_file, part, start, draft)
                 self._enough = text[:start]
                 return None
             post = self._posts[part]
@@ -157,6 +159,11 @@ class Script:
                     return step
             part, start = part + 1, end
         return self._surplus(part, len(text)) if final else None
+
+    def _file_for(self, draft: Draft) -> InFile | None:
+        if not self.takes_files:
+            return None
+        return InFile(0, draft.filed) if draft.filed else self._in_file
 
     def _rest_in_file(self, in_file: InFile, part: int, start: int, draft: Draft) -> Step | None:
         text = draft.text
@@ -259,8 +266,8 @@ class Script:
             return tried.source
         if not post.text:
             return SURPLUS
-        if self.in_file is not None and part >= self.in_file.after:
-            return self.in_file.sentence
+        if self.takes_files and self._in_file is not None and part >= self._in_file.after:
+            return self._in_file.sentence
         return cut(
             self._recorded[: post.end], post.end - len(post.text), self._limit, self._size, final=False
         ).source

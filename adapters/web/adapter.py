@@ -72,7 +72,7 @@ class WebAdapter:
     async def listen(self, inbox: Inbox) -> None:
         self._inbox = inbox
         try:
-            await asyncio.Event().wait()
+            await (asyncio.Event().wait() if self._uploads is None else self._uploads.clear())
         finally:
             self._inbox = None
             for session in self._sessions:

@@ -77,15 +77,15 @@ class Intake:
                 frame, too_long.format(length=f"{len(frame.text):,}", limit=f"{self._max_message:,}")
             )
             return
-        frame = await self._meant(frame)
-        attachments = await self._attachments(frame)
-        if attachments is None:
-            await self._refuse(frame, translated(_NO_FILE, self._locale))
-            return
-        event = to_event(frame, self._chat, at=time.time(), locale=self._locale, attachments=attachments)
-        key = key_of_event(event.id, self._chat)
-        self._drawing.remember(key)
         try:
+            frame = await self._meant(frame)
+            attachments = await self._attachments(frame)
+            if attachments is None:
+                await self._refuse(frame, translated(_NO_FILE, self._locale))
+                return
+            event = to_event(frame, self._chat, at=time.time(), locale=self._locale, attachments=attachments)
+            key = key_of_event(event.id, self._chat)
+            self._drawing.remember(key)
             if not await self._list(event):
                 await self._refuse(frame, translated(_TOO_MANY, self._locale))
                 return

@@ -35,9 +35,11 @@ def requests(uploads: Uploads | None, keys: Keys, middleware: list[Middleware]) 
     """The routes; none for files where there are no `uploads`."""
 
     async def take_key(request: Request) -> Response:
-        key = (await request.body())[:_LONGEST_KEY].decode(errors="replace").strip()
         try:
+            key = (await request.body())[:_LONGEST_KEY].decode(errors="replace").strip()
             owner = await by_key(request, key, keys)
+        except ClientDisconnect:
+            return Response(status_code=400)
         except (StoreUnavailable, Overloaded) as exc:
             return _said(request, exc.reply, 503)
         if owner is None:

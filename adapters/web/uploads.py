@@ -20,6 +20,7 @@ from core.errors import NotFetched
 from core.turns import Attachment
 
 _HELD_SECONDS = 24 * 3600
+_LOOK_SECONDS = 3600.0
 _MOST_HELD = 50  # times the largest file: so much of the disk is used at most
 _CHUNK = 65536
 
@@ -38,12 +39,14 @@ class Uploads:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._coming = 0
 
     async def keep(self, owner: str, name: str, chunks: AsyncIterator[bytes]) -> None:
         """Write a file while it comes. It is whole when this returns, and not there if this raises `NoRoom`,
         `NotFetched` (that is no name for a file), or whatever `chunks` raises."""
         path = self._path(owner, name)
         part = path.with_suffix(".part")
+        self._coming += 1
         try:
             await asyncio.to_thread(self._make_room, path.parent)
             try:
@@ -53,6 +56,15 @@ class Uploads:
                 await asyncio.to_thread(part.unlink, missing_ok=True)
         except OSError as exc:
             raise NoRoom(exc.strerror or type(exc).__name__) from exc
+        finally:
+            self._coming -= 1
+
+    async def clear(self) -> None:
+        """For ever: let go what is a day old."""
+        while True:
+            with suppress(OSError):  # the next look may find it
+                await asyncio.to_thread(self._let_go)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def attachment(self, owner: str, file: File) -> Attachment | None:
         """What to send with a message; `None` where there is no such file of that owner's."""
@@ -99,8 +111,15 @@ class Uploads:
                 await asyncio.to_thread(file.write, chunk)
 
     def _make_room(self, folder: Path) -> None:
-        """Let go what is too old. Raises `NoRoom` and `OSError`."""
+        """For one that is `_coming`. Raises `NoRoom` and `OSError`."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Whatever is coming may become as large as it may.
+        held = self._let_go() + self._max_bytes * self._coming
+        if held > self._max_bytes * _MOST_HELD or shutil.disk_usage(folder).free < 2 * self._max_bytes:
+            raise NoRoom("too much waits")
+
+    def _let_go(self) -> int:
+        """Delete what is too old. How many bytes are left."""
         oldest, held = time.time() - _HELD_SECONDS, 0
         for path in self._folder.glob("*/*"):
             with suppress(OSError):  # somebody else was faster
@@ -109,8 +128,7 @@ class Uploads:
                     path.unlink()
                 else:
                     held += found.st_size
-        if held > self._max_bytes * (_MOST_HELD - 1) or shutil.disk_usage(folder).free < 2 * self._max_bytes:
-            raise NoRoom("too much waits")
+        return held
 
 
 def _created(path: Path) -> IO[bytes]:

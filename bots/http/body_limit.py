@@ -1,4 +1,5 @@
-"""No request body is larger than we are willing to hold. Knows HTTP and nothing else."""
+"""No request body is larger than we are willing to hold, or on its way for longer than we are willing to wait.
+Knows HTTP and nothing else."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,14 +16,16 @@ _DISCARD_SECONDS = 10.0
 
 
 class BodyLimit:
-    """Answers 413 to a body of more than `max_bytes`, declared or not, and never holds more than that of it. Under
-    the paths in `larger` so many bytes may come as it says there; whoever serves them holds them on a disk.
+    """Answers 413 to a body of more than `max_bytes`, declared or not, and never holds more than that of it, and
+    408 to one that is not there after `seconds`. Under the paths in `larger` so many bytes may come as it says
+    there; whoever serves them holds them on a disk, and bounds their time.
 
     WebSocket messages are not bounded here; the server does that.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int], seconds: float) -> None:
         self._app = app
+        self._seconds = seconds
         self._max_bytes = max_bytes
         self._larger = larger
 
@@ -32,10 +35,17 @@ class BodyLimit:
             return
         received, answering, ended = 0, False, False
         most = self._most(scope["path"])
+        ends = asyncio.get_running_loop().time() + self._seconds if most == self._max_bytes else None
 
         async def counted() -> Message:
             nonlocal received, ended
-            message = await receive()
+            if ended:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(ends):
+                    message = await receive()
+            except TimeoutError:
+                raise _TooSlow from None
             received += len(message.get("body", b""))
             ended = not message.get("more_body", False)
             if received > most:
@@ -56,17 +66,14 @@ class BodyLimit:
                 if answering:
                     raise
                 too_large = True
+            except _TooSlow:
+                if answering:
+                    raise
+                await _refusal("The body did not come.", 408)(scope, receive, send)
         if too_large:
             if not ended:
                 await self._discard(receive)
-            # In the form in which the API tells its errors.
-            problem = {
-                "message": f"The body may have {most} bytes.",
-                "type": "invalid_request_error",
-                "param": None,
-                "code": None,
-            }
-            await JSONResponse({"error": problem}, 413, {"connection": "close"})(scope, receive, send)
+            await _refusal(f"The body may have {most} bytes.", 413)(scope, receive, send)
 
     def _most(self, path: str) -> int:
         return max(
@@ -84,5 +91,15 @@ class BodyLimit:
                         return
 
 
+def _refusal(message: str, status: int) -> JSONResponse:
+    """In the form in which the API tells its errors."""
+    problem = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return JSONResponse({"error": problem}, status, {"connection": "close"})
+
+
 class _TooLarge(Exception):
     """More came than was allowed."""
+
+
+class _TooSlow(Exception):
+    """Not all came in time."""

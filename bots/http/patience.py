@@ -1,9 +1,9 @@
 """Connections that keep us waiting: bounded in time and in number. Knows HTTP and nothing else.
 
 uvicorn waits for ever for a request that comes a byte at a time or not at all, and for a reader that does not
-read. Here the head of a request has `HEAD_SECONDS`, and a reader that takes nothing has `READ_SECONDS`. When there
-are too many connections, the one goes that has said nothing for longest: whoever asks for something is served also
-while ten thousand others are only open.
+read. Here the head of a request has `HEAD_SECONDS`, its body `BODY_SECONDS` (`bots.http.body_limit` sees to that),
+and a reader that takes nothing has `READ_SECONDS`. When there are too many connections, the one goes that has said
+nothing for longest: whoever asks for something is served also while ten thousand others are only open.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ except ImportError:  # on Windows, which has no such limit
     resource = None  # type: ignore[assignment]
 
 HEAD_SECONDS = 15.0
+BODY_SECONDS = 60.0
 READ_SECONDS = 60.0
 MOST_CONNECTIONS = 4096
 
@@ -33,6 +34,7 @@ class Patience:
     """One server's bounds, and its connections that wait to say something, the longest waiting first."""
 
     head_seconds: float = HEAD_SECONDS
+    body_seconds: float = BODY_SECONDS
     read_seconds: float = READ_SECONDS
     most: int = field(default_factory=_most_connections)
     silent: dict["PatientProtocol", None] = field(default_factory=dict)

@@ -49,14 +49,17 @@ async def serve(
     `ready` gets the URL once connections are taken. When cancelled, open connections are told to go away and it
     ends within two seconds. Raises `PortInUse` and `CannotListen`.
     """
+    patience = patience or Patience()
     with closing(await _listening_socket(host, port)) as listener:
         app = Starlette(
             routes=[Route("/healthz", _healthz), *app_routes],
-            middleware=[Middleware(BodyLimit, max_bytes=MAX_BODY, larger=bodies or {})],
+            middleware=[
+                Middleware(BodyLimit, max_bytes=MAX_BODY, larger=bodies or {}, seconds=patience.body_seconds)
+            ],
         )
         url = _url(host, listener.getsockname()[1])
         async with asyncio.TaskGroup() as group:
-            server = _Server(_config(app, patience or Patience()), started=lambda: ready(url))
+            server = _Server(_config(app, patience), started=lambda: ready(url))
             serving = group.create_task(server.serve(sockets=[listener]), name="uvicorn")
             try:
                 await asyncio.wait([serving])

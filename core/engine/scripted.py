@@ -16,7 +16,8 @@ class ScriptedEngine:
     """Streams "You said: " and the newest user message's text back, a word every `delay` seconds.
 
     A word counts as a token. It says the whole text and nothing else, whatever the parameters are, in as many
-    candidates as are asked for; when it goes on with an unfinished answer, what is missing of it.
+    candidates as are asked for; when it goes on with an unfinished answer, what is missing of it. `delay` may be
+    changed while it speaks.
     """
 
     name = "echo"
@@ -27,7 +28,7 @@ class ScriptedEngine:
     tools = False
 
     def __init__(self, delay: float = 0.0) -> None:
-        self._delay = delay
+        self.delay = delay
         self._stopped = asyncio.Event()
         self._alive = False
         self._running = 0
@@ -72,7 +73,7 @@ class ScriptedEngine:
         for word in words[:-1]:
             for candidate in range(candidates):
                 yield Delta(word, candidate=candidate)
-            await self._wait(self._delay)
+            await self._wait(self.delay)
         for candidate in range(candidates):
             yield Delta(words[-1] if words else "", finish="stop", candidate=candidate, usage=usage)
 

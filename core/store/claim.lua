@@ -11,7 +11,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = redis.call('HMGET', conversation,
   'entry', 'own', 'until', 'phase', 'done', 'fence', 'last', 'window', 'summary', 'stop', 'tries', 'batch',
-  'all', 'more')
+  'all', 'more', 'swaps')
 local owner, phase = state[2], state[4] or 'answering'
 local done, fence, last = tonumber(state[5] or '0'), tonumber(state[6] or '0'), tonumber(state[7] or '0')
 local window, tries = tonumber(state[8] or '0'), tonumber(state[11] or '0')
@@ -76,4 +76,5 @@ for i = 0, tonumber(redis.call('HGET', reply, 'parts') or '0') - 1 do
 end
 return {'ours', fence, phase, number, event, text, redis.call('LRANGE', turns, start, -1), last,
   redis.call('HGET', place, 'persona'), state[9] or '', tonumber(state[10] or '0') >= number and 1 or 0, tries, parts, others,
-  tonumber(all), redis.call('HGET', place, 'set.language'), redis.call('HGET', place, 'set.model')}
+  tonumber(all), redis.call('HGET', place, 'set.language'), redis.call('HGET', place, 'set.model'),
+  tonumber(state[15] or '0')}

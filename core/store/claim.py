@@ -21,9 +21,10 @@ class Claim:
     `event` is the mailbox's head and has `number` in its conversation, or what so many events from it on as are
     `taken` come to, where they are answered together; while `delivering` it is the event that was answered, and
     `text` is the final text to deliver. `parts` is what was recorded of the reply so far. `window` holds the turns
-    from the stored window start on, and `last` is the number of the conversation's last turn. `model` is the one
-    that the place has chosen. `tries` counts how often the event was claimed in this phase, this time included.
-    `deadline` is the event loop's time when the lease ends, counted from before it was asked for.
+    from the stored window start on, and `last` is the number of the conversation's last turn. `swaps` is how often
+    something of it had been forgotten. `model` is the one that the place has chosen. `tries` counts how often the
+    event was claimed in this phase, this time included. `deadline` is the event loop's time when the lease ends,
+    counted from before it was asked for.
 
     The steps of `Claims` keep all of it up to date.
     """
@@ -38,6 +39,7 @@ class Claim:
     parts: list[Part]
     window: list[Turn]
     last: int
+    swaps: int
     model: str
     persona: str | None = field(repr=False)
     summaries: Summaries
@@ -58,7 +60,7 @@ def read_claim(records: Records, entry: Entry, token: str, answer: Sequence[Any]
     """What the claim script answered. Raises `Unreadable` when its event is, or what was shown or is to be."""
     conversation = conversation_of(entry)
     fence, phase, number, event, text, window, last, persona, summary, stopped, tries, parts, *batch = answer
-    others, every_message, language, model = batch
+    others, every_message, language, model, swaps = batch
     events = together(records.decode(Event, event), _readable(records, others), every_message=bool(every_message))
     found = replace(events.event, locale=language.decode()) if language else events.event
     return Claim(
@@ -72,6 +74,7 @@ def read_claim(records: Records, entry: Entry, token: str, answer: Sequence[Any]
         parts=[records.decode(ShowingRecord, record).as_part(message) for record, message in parts],
         window=records.turns(window, conversation),
         last=last,
+        swaps=swaps,
         model=model.decode() if model else "",
         persona=records.text_if_readable(persona, conversation),
         summaries=records.summaries(summary, conversation),

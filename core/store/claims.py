@@ -84,6 +84,10 @@ class Claims:
         """Claim at most `count` conversations whose worker has not renewed its lease. Does not wait."""
         return await self._taker.take_stale(platforms, count)
 
+    async def pass_by(self) -> None:
+        """Nothing more is taken here: let others have what was read already. Raises `StoreUnavailable`."""
+        await self._taker.pass_by()
+
     async def beat(self, claims: Collection[Claim]) -> None:
         """Renew all leases; note which are lost and which events are to be stopped.
 
@@ -214,6 +218,7 @@ class Claims:
                 b"" if summaries is None else self._records.encode(summaries),
                 cut,
                 *(claim.taken, self._records.encode(claim.event) if claim.taken > 1 else b""),
+                claim.swaps,
                 *map(self._records.encode, turns),
                 commit=True,
             )

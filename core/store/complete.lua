@@ -2,12 +2,13 @@
 -- Where several were answered together, `event` is what they came to.
 -- Behind the keys of the conversation may come those of its branches: what is cut off is kept as one of them then, and
 -- what is cleared goes with all of them.
+-- What takes the place of turns was made of them as they stood after so many `swaps`.
 -- Answers -1: the lease is lost, -2: memory has other turns than the caller thinks, 1: complete (also when repeated).
 local conversation, mailbox, turns, reply, place = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local token, fence, lease, number, last = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local text, window, most, clear = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
 local sets_persona, persona, server, summary = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
-local cut, taken, event, first_turn = tonumber(ARGV[14]), tonumber(ARGV[15]), ARGV[16], 17
+local cut, taken, event, swaps, first_turn = tonumber(ARGV[14]), tonumber(ARGV[15]), ARGV[16], ARGV[17], 18
 local first_branch = 6
 
 -- The first branch that is empty; where none is, the oldest goes and the others move up.
@@ -23,7 +24,7 @@ local function free_branch()
   return KEYS[#KEYS]
 end
 
-local state = redis.call('HMGET', conversation, 'own', 'fence', 'phase', 'done', 'last')
+local state = redis.call('HMGET', conversation, 'own', 'fence', 'phase', 'done', 'last', 'swaps')
 if state[1] ~= token or state[2] ~= fence then
   return -1
 end
@@ -34,6 +35,9 @@ if state[3] == 'delivering' and done == number + taken - 1 then
   return 1
 end
 if done + 1 ~= number or (state[5] or '0') ~= last then
+  return -2
+end
+if cut > 0 and (state[6] or '0') ~= swaps then
   return -2
 end
 
@@ -58,7 +62,8 @@ for i = first_turn, #ARGV do
 end
 redis.call('LTRIM', turns, -most, -1)
 redis.call('HSET', conversation,
-  'phase', 'delivering', 'done', number + taken - 1, 'last', tonumber(last) + count, 'tries', 1)
+  'phase', 'delivering', 'done', number + taken - 1, 'last', tonumber(last) + count, 'tries', 1,
+  'completed', state[6] or '0')
 if window == '' then
   redis.call('HDEL', conversation, 'window')
 else

@@ -256,14 +256,14 @@ class Forget:
             meant = await self._turns_of(person, conversation, turns)
             if not meant:
                 return False
-            key = self._keys.conversation("t", conversation)
+            state = self._keys.conversation("c", trunk(conversation))
+            keys = [self._keys.conversation("t", conversation), state]
             done = [
-                await self._client.run("swap", [key], *(arg for swap in batch for arg in swap), commit=True)
+                await self._client.run("swap", keys, *(arg for swap in batch for arg in swap), commit=True)
                 for batch in batches(reversed(meant), _SWAPPED_AT_ONCE)  # a reply is found by its question
             ]
             if all(done):
                 # They were made of all that was said.
-                state = self._keys.conversation("c", conversation)
                 await self._client.ask("HDEL", state, "summary", key=state, commit=True)
                 await self._drop_title(conversation)
                 return True

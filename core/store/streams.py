@@ -59,11 +59,15 @@ class WorkQueue:
         self._cursors: dict[str, bytes] = {}
 
     async def read(self, platforms: Collection[str], count: int, *, wait: float) -> list[Entry]:
-        """At most `count` entries: stale ones when it is time to look for them, then new ones.
+        """At most `count` entries: stale ones when it is time to look for them, then new ones. None where there is
+        no platform.
 
         Waits at most `wait` seconds for the first. A shard that is away holds up no other. Raises
         `StoreUnavailable` when all are.
         """
+        if not platforms:
+            await asyncio.sleep(wait)  # what was read before may be wanted again
+            return []
         loop = asyncio.get_running_loop()
         ends = loop.time() + wait
         while not self._is_any_left() and (left := ends - loop.time()) > 0:
@@ -95,16 +99,28 @@ class WorkQueue:
         self._put_off = [(due, entry) for due, entry in self._put_off if due > now]
         return bool(self._left)
 
+    async def pass_by(self) -> None:
+        """Let others have what was read here and not used, at once, and what a reading that is still under way
+        brings, which is waited for. Raises `StoreUnavailable`."""
+        await self._end_reads()
+        await self._put_back()
+
     async def leave(self) -> None:
-        """Put back what was read and not used: somebody else may read it at once. Raises `StoreUnavailable`."""
+        """As `pass_by`, but what is under way is broken off."""
         for read in self._reads.values():
             read.cancel()
+        await self._end_reads()
+        await self._put_back()
+
+    async def _end_reads(self) -> None:
         if self._reads:
             await asyncio.wait(self._reads.values())
         for read in self._reads.values():
             if not read.cancelled() and not isinstance(answer := read.result(), StoreUnavailable):
                 self._left += answer
         self._reads.clear()
+
+    async def _put_back(self) -> None:
         self._left += [entry for _, entry in self._put_off]
         self._put_off.clear()
         unused: dict[str, list[str]] = {}

@@ -53,6 +53,9 @@ class Taker:
     async def take_stale(self, platforms: Collection[str], count: int) -> list[Claim]:
         return await self._claim(await self._queue.read_stale(platforms, count))
 
+    async def pass_by(self) -> None:
+        await self._queue.pass_by()
+
     async def _claim(self, entries: Sequence[Entry]) -> list[Claim]:
         tokens = [secrets.token_urlsafe(12) for _ in entries]
         deadline = asyncio.get_running_loop().time() + self._lease

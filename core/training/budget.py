@@ -4,7 +4,6 @@ Several processes train one model, and all of them must decide alike: after each
 first of them, and on whether any was asked to stop.
 """
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,7 @@ from transformers.trainer_callback import ExportableState
 from typing_extensions import override
 
 _WARM_UP = 0.03  # of the training: until then the learning rate rises
-_FIRST, _LAST = 0.05, 0.1  # of the highest learning rate: at the beginning, and at the end
+_FIRST = 0.05  # of the highest learning rate: at the beginning
 
 
 class Budget(TrainerCallback, ExportableState):
@@ -49,11 +48,11 @@ class Budget(TrainerCallback, ExportableState):
         self._asked = True
 
     def learning_rate(self) -> float:
-        """As a part of the highest: up, then down by half a cosine."""
+        """As a part of the highest: up, then straight down to nothing (Bergsma et al., 2025:
+        https://arxiv.org/abs/2502.15938)."""
         if self.share < _WARM_UP:
             return _FIRST + (1 - _FIRST) * self.share / _WARM_UP
-        down = (1 + math.cos(math.pi * min(1.0, (self.share - _WARM_UP) / (1 - _WARM_UP)))) / 2
-        return _LAST + (1 - _LAST) * down
+        return (1 - self.share) / (1 - _WARM_UP)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""

@@ -24,7 +24,8 @@ class Draft:
 
     `controls` stand under it where the platform has such. `private`: it is for the person alone who did what is
     answered, and no answer of the model. `pending`: no word of the reply is there yet, and the text says what it
-    waits for; it is recorded as no text at all.
+    waits for; it is recorded as no text at all. `filed`: where the room takes files, it reads only this, and has
+    the text as a file.
     """
 
     text: str = field(repr=False)
@@ -32,6 +33,7 @@ class Draft:
     controls: tuple[Control, ...] = ()
     private: bool = False
     pending: bool = False
+    filed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

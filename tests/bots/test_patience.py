@@ -33,11 +33,16 @@ async def endless(_request: Request) -> Response:
     return StreamingResponse(pieces())
 
 
+async def echo(request: Request) -> Response:
+    return Response(await request.body())
+
+
 @asynccontextmanager
 async def serving(patience: Patience) -> AsyncIterator[str]:
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    routes = [Route("/", endless), Route("/echo", echo, methods=["POST"])]
     async with asyncio.TaskGroup() as group:
-        served = serve([Route("/", endless)], "127.0.0.1", 0, ready=url.set_result, patience=patience)
+        served = serve(routes, "127.0.0.1", 0, ready=url.set_result, patience=patience)
         task = group.create_task(served)
         try:
             yield await url
@@ -83,6 +88,13 @@ async def test_request_that_comes_byte_by_byte_is_closed_also_after_a_first_one(
             dripping = group.create_task(drip())
             await ended(reader)
             dripping.cancel()
+
+
+async def test_body_that_does_not_come_is_refused() -> None:
+    async with serving(Patience(body_seconds=0.2)) as url, connected(url) as (reader, writer):
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhell")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        await reader.read()  # it is closed
 
 
 async def test_reader_that_does_not_read_is_closed() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.asyncio import Redis
 
 from core import notices
 from core.dialogue import DialogueSettings
@@ -19,6 +20,7 @@ from tests.contracts.rig import ActingRig, DeletingRig, Rig
 from tests.contracts.slack_rig import SlackRig
 from tests.contracts.telegram_rig import TelegramRig
 from tests.contracts.web_rig import WebRig
+from tests.core.store.steps import eventually
 from tests.running import running
 
 WITH_BUTTONS = DialogueSettings(window=1_000_000, controls=True)
@@ -238,6 +240,40 @@ async def test_button_pressed_twice_counts_each_time(rig: ActingRig, store: Stor
         await rig.press(REGENERATE)
         await rig.press(REGENERATE)
         await shows(rig, said("hello", 3))
+
+
+async def test_button_works_a_month_and_a_restart_later(rig: ActingRig, store: Store) -> None:
+    engine = Counting()
+    async with running(rig.adapter, store=store, engine=engine, dialogue=WITH_BUTTONS):
+        await rig.direct("hello")
+        await shows(rig, said("hello", 1))
+        await eventually(lambda: is_known_where_it_stands(store))
+    await a_month_passes(store)
+    async with running(rig.adapter, store=store, engine=engine, dialogue=WITH_BUTTONS):
+        await rig.press("👍")
+        await eventually(lambda: is_voted_for(store))
+        await rig.press(REGENERATE)
+        await shows(rig, said("hello", 2))
+
+
+async def a_month_passes(store: Store) -> None:
+    """For the store: what is kept for less than that is there no more."""
+    month = 30 * 24 * 3600
+
+    async def clear(redis: Redis) -> None:
+        async for key in redis.scan_iter(count=1000):
+            if 0 <= await redis.ttl(key) <= month:
+                await redis.delete(key)
+
+    await store.client.read(clear)
+
+
+async def is_known_where_it_stands(store: Store) -> bool:
+    return all(turn.messages for turn in await remembered(store))
+
+
+async def is_voted_for(store: Store) -> bool:
+    return any(turn.votes for turn in await remembered(store))
 
 
 async def test_what_no_button_says_does_nothing(rig: ActingRig, store: Store) -> None:

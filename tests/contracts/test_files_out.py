@@ -6,12 +6,14 @@ import pytest
 
 from adapters.delivery import SURPLUS, in_file_after
 from adapters.markdown import plain
+from core import notices
 from core.engine.scripted import ScriptedEngine
 from core.store.store import Store
 from tests.contracts.discord_rig import DiscordRig
 from tests.contracts.rig import Rig
 from tests.contracts.slack_rig import SlackRig
 from tests.contracts.telegram_rig import TelegramRig
+from tests.core.store.steps import eventually
 from tests.running import running
 
 
@@ -73,3 +75,52 @@ async def test_answer_that_becomes_a_short_one_has_no_file(rig: Rig, store: Stor
         await rig.until_replies(lambda texts: texts == ["You said: short", SURPLUS, SURPLUS])
     if rig.adapter.platform != "telegram":  # there a message that has become a file stays one
         assert rig.files() == []
+
+
+async def test_last_answer_is_a_file_for_whoever_asks_for_that(rig: Rig, store: Store) -> None:
+    text = numbered(rig, 1.5)
+    async with running(rig.adapter, store=store, engine=ScriptedEngine()):
+        await rig.direct(text)
+        await rig.until_replies(lambda texts: words(texts) == f"You said: {text}".split())
+        await rig.command("file")
+        await rig.until_said(notices.FILED.strip("_"))
+        await eventually(lambda: are_files(rig, [("answer.md", f"You said: {text}")]))
+
+
+async def test_last_answer_is_said_again_where_no_file_is_taken(rig: Rig, store: Store) -> None:
+    rig.refuse_files()
+    async with running(rig.adapter, store=store, engine=ScriptedEngine()):
+        await rig.direct("hello")
+        await rig.until_replies(lambda texts: texts == ["You said: hello"])
+        await rig.command("file")
+        await eventually(lambda: is_heard_twice(rig, "You said: hello"))
+    assert rig.files() == []
+
+
+async def test_there_is_no_file_before_the_first_answer(rig: Rig, store: Store) -> None:
+    async with running(rig.adapter, store=store, engine=ScriptedEngine()):
+        await rig.command("file")
+        await rig.until_said(notices.STATS_NOTHING)
+    assert rig.files() == []
+
+
+async def test_long_export_is_a_file(rig: Rig, store: Store) -> None:
+    text = numbered(rig, 3)
+    async with running(rig.adapter, store=store, engine=ScriptedEngine()):
+        await rig.direct(text)
+        await rig.until_replies(lambda texts: len(texts) == 3 and bool(rig.files()))
+        await rig.command("export")
+        await rig.until_said(notices.EXPORTED.strip("_"))
+        await eventually(lambda: is_filed(rig, text, f"You said: {text}"))
+
+
+async def is_filed(rig: Rig, *texts: str) -> bool:
+    return len(rig.files()) == 2 and all(text in rig.files()[1][1] for text in texts)
+
+
+async def are_files(rig: Rig, files: list[tuple[str, str]]) -> bool:
+    return rig.files() == files
+
+
+async def is_heard_twice(rig: Rig, sentence: str) -> bool:
+    return rig.heard().count(sentence) == 2

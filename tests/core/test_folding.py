@@ -209,8 +209,8 @@ async def test_two_workers_that_want_the_same_summary_ask_the_model_once(
         assert isinstance(fold, Fold)
         await store.folds.release(fold)
     async with (
-        open_store(store_settings, lease=0.5, beat_every=0.1) as here,
-        open_store(store_settings, lease=0.5, beat_every=0.1) as there,
+        open_store(store_settings, lease=4.0, beat_every=0.1) as here,
+        open_store(store_settings, lease=4.0, beat_every=0.1) as there,
         asyncio.TaskGroup() as group,
     ):
         tasks = []
@@ -219,7 +219,7 @@ async def test_two_workers_that_want_the_same_summary_ask_the_model_once(
             folding.want(TALK, FOLDED)
             tasks.append(group.create_task(folding.run()))
         winner = await first_of(*clerks)
-        await asyncio.sleep(1.5)  # three leases long
+        await asyncio.sleep(4.5)  # longer than a lease
         winner.may_write.set()
         await until_summarised(store)
         assert sum(len(clerk.summarised) for clerk in clerks) == 1

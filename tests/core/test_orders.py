@@ -49,7 +49,9 @@ async def test_what_is_held_is_known_to_workers_that_come_later(here: Store, els
 
 
 async def test_resting_worker_leaves_its_reply_to_another_and_takes_no_work(here: Store, elsewhere: Store) -> None:
-    text = " ".join(f"word{number}" for number in range(60))
+    text = " ".join(
+        f"word{number}" for number in range(1000)
+    )  # longer than it takes to hand it over on any machine
     first, second = Chat(), Chat()
     async with working(here, first.deliver, ScriptedEngine(delay=0.02)) as worker:
         await here.inbox.accept(event(1, text))

@@ -12,7 +12,7 @@ from core import notices
 from core.dialogue import DialogueSettings
 from core.engine.engine import NOBODY, Caller, Completion, Delta, Message, Params
 from core.engine.scripted import ScriptedEngine
-from core.errors import CoreError, Overloaded, PromptTooLong, Refused
+from core.errors import CoreError, EngineError, Overloaded, PromptTooLong, Refused
 from core.extension import Extension
 from core.files.reader import FileSettings, Reader
 from core.store.store import Store
@@ -145,7 +145,7 @@ async def test_model_that_does_not_begin_in_time_is_overloaded_and_nothing_is_re
 
 async def test_time_spent_in_line_is_not_taken_from_the_writing(store: Store) -> None:
     chat = Chat()
-    async with working(store, chat.deliver, Late(1.2), WorkerSettings(turn_seconds=2.0)):
+    async with working(store, chat.deliver, Late(2.5), WorkerSettings(turn_seconds=4.8)):
         await store.inbox.accept(event(1))
         assert await chat.until_finished(1) == ["All of it."]
 
@@ -244,7 +244,7 @@ async def test_refusal_while_the_answer_goes_into_memory_leaves_there_what_was_s
 
 
 async def test_room_that_refuses_an_answer_made_anew_keeps_the_first_one_in_memory(short: Store) -> None:
-    text, killed, chat = "word " * 60, Chat(), Chat()
+    text, killed, chat = "word " * 200, Chat(), Chat()
 
     async def refuse(asked: Event, reply: Reply) -> None:
         if asked.id == event(1).id:
@@ -308,7 +308,7 @@ async def test_message_that_kills_each_worker_is_not_given_to_the_model_for_ever
 
 
 async def test_next_worker_that_cannot_read_the_message_says_so_under_what_was_shown(short: Store) -> None:
-    text, killed, successor = "word " * 60, Chat(), Chat()
+    text, killed, successor = "word " * 200, Chat(), Chat()
     async with working(short, killed.deliver, ScriptedEngine(delay=0.02)):
         await short.inbox.accept(event(1, text))
         await killed.until(lambda chat: "word" in chat.texts.get(event(1).id, ""))
@@ -318,6 +318,53 @@ async def test_next_worker_that_cannot_read_the_message_says_so_under_what_was_s
     assert asked == text
     assert answered.startswith(killed.texts[event(1).id])
     assert finished == notices.under(answered, f"_{PromptTooLong.reply}_")
+
+
+async def test_answer_that_cannot_be_made_anew_goes_on_standing(store: Store) -> None:
+    chat = Chat()
+    async with working(store, chat.deliver) as worker:
+        await store.inbox.accept(event(1))
+        await chat.until_finished(1)
+        await worker.drain(10)
+    async with working(store, chat.deliver, Broken("")):
+        await store.inbox.accept(event(2, "regenerate", kind="act"))
+        told = (await chat.until_finished(2))[1]
+    assert told == notices.under("You said: message 1", f"_{EngineError.reply}_")
+    assert await remembered(store) == ["message 1", "You said: message 1"]
+
+
+async def test_new_answer_that_the_room_refuses_leaves_the_one_that_stands_there_in_memory(store: Store) -> None:
+    chat = Chat()
+
+    async def deliver(asked: Event, reply: Reply) -> None:
+        if asked.kind != "act":
+            await chat.deliver(asked, reply)
+            return
+        async for draft in reply:
+            if draft.text:
+                await reply.showing(0, draft.text, len(draft.text), final=draft.final)
+                raise REFUSAL
+
+    async with working(store, deliver):
+        await store.inbox.accept(event(1))
+        await chat.until_finished(1)
+        await store.inbox.accept(event(2, "regenerate", kind="act", target=f"message-{event(1).id}"))
+        await store.inbox.accept(event(3))
+        await chat.until_finished(2)
+    assert (await remembered(store))[:2] == ["message 1", "You said: message 1"]
+
+
+async def test_who_makes_a_command_that_fails_is_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    extension, chat = Extension(), Chat()
+
+    @extension.command("fail", "Fails")
+    async def fail(_event: Event, _rest: str) -> str:
+        raise ValueError("not written well")
+
+    async with working(store, chat.deliver, extensions=[extension]):
+        await store.inbox.accept(event(1, "fail", kind="command"))
+        assert await chat.until_finished(1) == [CoreError.reply]
+    assert "ValueError" in caplog.text
 
 
 @pytest.fixture
@@ -347,7 +394,7 @@ async def test_message_that_is_given_up_unseen_by_its_hook_is_not_remembered(
 ) -> None:
     killed, successor = Chat(), Chat()
     async with working(short, killed.deliver, ScriptedEngine(delay=0.02), extensions=[loud]):
-        await short.inbox.accept(event(1, "word " * 60))
+        await short.inbox.accept(event(1, "word " * 1000))
         await killed.until(lambda chat: "WORD" in chat.texts.get(event(1).id, ""))
     [claim] = await eventually(lambda: short.claims.take_stale(["test"], 1))
     await short.claims.release(claim)

@@ -198,7 +198,7 @@ async def test_drain_ends_what_is_being_written_and_says_so(store: Store) -> Non
 
 @pytest.mark.parametrize("words", [1, 3, 30])
 async def test_next_worker_goes_on_in_the_same_message_from_the_word_last_shown(short: Store, words: int) -> None:
-    text = " ".join(f"word{number}" for number in range(40))
+    text = " ".join(f"word{number}" for number in range(400))
     killed, successor = Chat(), Chat()
     async with working(short, killed.deliver, ScriptedEngine(delay=0.01)):
         await short.inbox.accept(event(1, text))
@@ -276,7 +276,11 @@ async def test_what_a_worker_without_its_lease_may_have_overwritten_is_shown_aga
         async with working(other, quick.deliver):
             await quick.until_finished(1)
             await other.inbox.accept(event(2))
-            await quick.until(lambda chat: chat.texts.get(again) == "You said: message 1")
+            await quick.until(
+                lambda chat: (
+                    chat.texts.get(again) == "You said: message 1" and "You said: message 2" in chat.finished
+                )
+            )
         assert await remembered(other) == ["message 1", "You said: message 1", "message 2", "You said: message 2"]
 
 
@@ -347,7 +351,9 @@ async def until_gone(store: Store) -> None:
 async def test_drained_worker_hands_over_and_the_other_goes_on_in_the_same_message(
     here: Store, elsewhere: Store
 ) -> None:
-    text = " ".join(f"word{number}" for number in range(60))
+    text = " ".join(
+        f"word{number}" for number in range(1000)
+    )  # longer than it takes to hand it over on any machine
     first, second, messages = Chat(), Chat(), set[str]()
 
     async def deliver(asked: Event, reply: Reply) -> None:
@@ -363,12 +369,16 @@ async def test_drained_worker_hands_over_and_the_other_goes_on_in_the_same_messa
             shown = first.texts[event(1).id]
             assert await second.until_finished(1) == [f"You said: {text}"]
     assert first.finished == []
-    assert "word59" not in shown
+    assert "word999" not in shown
     assert messages == {f"message-{event(1).id}"}
     assert await remembered(here) == [text, f"You said: {text}"]
 
 
-async def test_reply_is_not_handed_over_while_its_message_is_on_its_way(here: Store, elsewhere: Store) -> None:
+async def test_reply_is_not_handed_over_while_its_message_is_on_its_way(
+    here: Store, elsewhere: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.worker._ANSWER_SECONDS", 20.0)  # a busy machine is late
+    monkeypatch.setattr("core.answer.ARRIVES_WITHIN", 20.0)
     asked_for, may_arrive, sent = asyncio.Event(), asyncio.Event(), list[str]()
 
     async def slow(asked: Event, reply: Reply) -> None:
@@ -436,7 +446,11 @@ async def test_of_workers_that_are_stopped_together_one_says_the_word(here: Stor
     assert finished.endswith(notices.SHUTDOWN)
 
 
-async def test_what_cannot_be_delivered_in_time_is_given_back_at_once(here: Store, elsewhere: Store) -> None:
+async def test_what_cannot_be_delivered_in_time_is_given_back_at_once(
+    here: Store, elsewhere: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.worker._GIVE_BACK_SECONDS", 20.0)  # a busy machine is late
+
     async def hang(text: str) -> None:
         if notices.SHUTDOWN in text:
             await asyncio.Event().wait()
@@ -445,7 +459,7 @@ async def test_what_cannot_be_delivered_in_time_is_given_back_at_once(here: Stor
     async with working(here, stuck.deliver, ScriptedEngine(delay=0.02)) as worker:
         await here.inbox.accept(event(1, "word " * 1000))
         await stuck.until(lambda chat: "word" in chat.texts.get(event(1).id, ""))
-        await worker.drain(0.1)
+        await worker.drain(1.0)
     async with working(elsewhere, successor.deliver):
         [finished] = await successor.until_finished(1)
     assert finished.endswith(notices.SHUTDOWN)

@@ -257,10 +257,11 @@ class FakeDiscord:
         return [one for one in said if one.author is self.world.bot and one.whispered_to is None and one.content]
 
     def attached(self, room: str) -> list[tuple[str, str]]:
-        """Names and texts of the files under the bot's messages there."""
+        """Names and texts of the files under the bot's messages there, also under those that one person sees."""
         return [
             (each["filename"], self.rest.files[each["id"]].decode())
-            for one in self.written(room)
+            for one in self.world.named(room).messages
+            if one.author is self.world.bot
             for each in one.attachments
         ]
 

@@ -32,8 +32,10 @@ class Completions(Endpoint[Completed]):
             with_logprobs=params.logprobs is not None,
         )
         caller = Caller(visitor.user, asked.user or "")
+        is_taken = False  # who is refused is charged nothing
         try:
             async with engine.generate(messages, params, caller) as completion:
+                is_taken = True
                 if asked.stream:
                     await reply.stream(answer.openings())
                 async for delta in completion:
@@ -41,9 +43,10 @@ class Completions(Endpoint[Completed]):
                     if asked.stream:
                         await reply.stream(chunks)
         finally:
-            usage = answer.usage
-            spent = usage["total_tokens"] if usage else engine.count(messages) + answer.made
-            await service.access.charge(visitor, spent)
+            if is_taken:
+                usage = answer.usage
+                spent = usage["total_tokens"] if usage else engine.count(messages) + answer.made
+                await service.access.charge(visitor, spent)
         if not asked.stream:
             await reply.send(JSONResponse(answer.complete()))
         else:

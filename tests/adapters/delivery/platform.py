@@ -160,8 +160,8 @@ class WrittenReply:
         self.taken: list[str] = []
         self._news = asyncio.Event()
 
-    def write(self, text: str, *, final: bool = False) -> None:
-        self.written = Draft(text, final)
+    def write(self, text: str, *, final: bool = False, filed: str = "") -> None:
+        self.written = Draft(text, final, filed=filed)
         self._news.set()
 
     async def __aiter__(self) -> AsyncIterator[Draft]:

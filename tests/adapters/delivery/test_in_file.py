@@ -55,3 +55,20 @@ async def test_whoever_takes_over_adds_the_file(long_text: str) -> None:
     await planner().show(heir, room, room="r", in_file=LONG)
     assert room.texts[1:] == ["in the file"]
     assert list(room.files.values()) == [File("answer.md", long_text)]
+
+
+@in_virtual_time
+async def test_what_is_to_be_a_file_is_one_however_short_it_is() -> None:
+    room, reply = Room(Platform()), WrittenReply()
+    reply.write("short", final=True, filed="here it is")
+    await planner().show(reply, room, room="r")
+    assert (room.texts, list(room.files.values())) == (["here it is"], [File("answer.md", "short")])
+
+
+@in_virtual_time
+async def test_what_is_to_be_a_file_is_messages_in_a_room_that_takes_none(long_text: str) -> None:
+    room, reply = Room(Platform()), WrittenReply()
+    room.takes_files = False
+    reply.write(long_text, final=True, filed="here it is")
+    await planner().show(reply, room, room="r")
+    assert " ".join(room.texts).split() == long_text.split()

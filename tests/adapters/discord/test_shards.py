@@ -17,6 +17,7 @@ from adapters.discord.shards import Shard, Turns
 from core.engine.scripted import ScriptedEngine
 from core.errors import Refused
 from core.store.store import Store
+from tests.adapters.delivery.virtual_time import in_virtual_time
 from tests.adapters.discord.notebook import Alone, Notebook
 from tests.contracts.discord_rig import QUICK, settings_for
 from tests.fakes.discord import FakeDiscord
@@ -96,6 +97,7 @@ async def test_as_many_shards_as_discord_allows_begin_at_once(fake: FakeDiscord,
     assert len(fake.gateway.began) == 4
 
 
+@in_virtual_time
 async def test_turns_of_one_lane_are_apart_also_when_somebody_gives_up() -> None:
     turns, loop = Turns(every=0.05), asyncio.get_running_loop()
     await turns.next(Shard(0, 3))

@@ -3,6 +3,7 @@
 import pytest
 
 from adapters.slack.adapter import SlackAdapter
+from adapters.slack.intake import TAKEN_WITHIN
 from core.store.store import Store
 from core.turns import Conversation, Event
 from tests.adapters.slack.conftest import listening
@@ -94,6 +95,21 @@ async def test_command_is_taken_where_slack_does_not_tell_about_the_room(
     slack.fail("conversations.info", "html")
     assert await answer(slack, adapter, store, "reset") == ""
     assert len(await claimed(store)) == 1
+
+
+async def test_store_that_does_not_answer_is_said_to_the_person_while_slack_still_waits(
+    slack: FakeSlack, adapter: SlackAdapter, store: Store, redis_server: RedisServer
+) -> None:
+    assert slack.patience > TAKEN_WITHIN
+    slack.patience = 30.0  # a busy machine is late
+    async with listening(adapter, store):
+        await slack.connected()
+        with redis_server.paused():
+            refused = await slack.command("reset")
+        taken = await slack.command("persona a pirate")
+    assert refused is not None
+    assert "try again" in refused["text"]
+    assert taken == {}
 
 
 async def test_store_that_is_away_is_said_to_the_person(

@@ -34,7 +34,7 @@ async def test_reply_grows_in_one_message_within_the_limits(
         await fake.say("word " * 50 + "end")
         await fake.until(lambda: any(text.endswith("end") for text in fake.shown("ann")))
     assert len(fake.calls("sendMessage")) == 1
-    assert len(fake.calls("editMessageText")) > 1
+    assert fake.calls("editMessageText")
     assert fake.api.limited == 0
 
 

@@ -64,13 +64,16 @@ async def test_another_tab_sees_the_changed_words(serving: Serve) -> None:
 
 
 async def test_tab_that_comes_in_the_middle_of_an_answer_made_anew_sees_it_grow(serving: Serve) -> None:
-    async with serving(engine=ScriptedEngine(delay=SLOW)) as url, open_tab(url) as tab:
-        await tab.say("word " * 10, ID)
+    engine = ScriptedEngine()
+    async with serving(engine=engine) as url, open_tab(url) as tab:
+        await tab.say("word " * 200, ID)
         await tab.until(lambda: ID in tab.final)
+        engine.delay = SLOW
         await tab.act(ID, "regenerate")
         await tab.until(lambda: ID not in tab.final)
         async with open_tab(url, tab.cookie) as late:
             await late.until(lambda: ID not in late.final)
+            engine.delay = 0.0
             await late.until(lambda: ID in late.final)
             assert "2/2" in labels(late)
 

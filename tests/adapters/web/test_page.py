@@ -139,8 +139,9 @@ async def test_reply_is_announced_when_it_is_whole(serving: Serve, chromium: Bro
     async with serving(engine=ScriptedEngine(delay=SLOW)) as url:
         page = await opened(chromium, url)
         await expect(page.get_by_role("log")).to_have_attribute("aria-live", "polite")
-        await say(page, "word " * 30)
+        await say(page, "word " * 2000)
         await expect(page.locator(".reply")).to_have_attribute("aria-busy", "true")
+        await page.keyboard.press("Escape")
         await expect(page.locator(".reply")).to_have_attribute("aria-busy", "false")
 
 

@@ -62,14 +62,16 @@ async def test_only_the_newest_answer_can_be_changed_and_all_be_voted_on(page: P
 
 
 async def test_stopped_answer_is_gone_on_with(serving: Serve, chromium: Browser) -> None:
-    async with serving(engine=ScriptedEngine(delay=SLOW)) as url:
+    engine = ScriptedEngine(delay=SLOW)
+    async with serving(engine=engine) as url:
         page = await opened(chromium, url)
-        await say(page, "word " * 30)
+        await say(page, "word " * 200)
         await expect(page.locator(".writing")).to_contain_text("word")
         await page.keyboard.press("Escape")
         await expect(page.locator(".answer")).to_contain_text("Stopped.")
+        engine.delay = 0.0
         await press(page, "Continue")
-        await until_answered(page, f"You said: {'word ' * 30}".strip())
+        await until_answered(page, f"You said: {'word ' * 200}".strip())
 
 
 async def test_last_message_is_changed_and_answered_in_place(page: Page) -> None:

@@ -20,9 +20,11 @@ SLOW = 0.05
 
 
 async def test_reply_streams_and_ends_whole(serving: Serve) -> None:
-    words = " ".join(f"word{i}" for i in range(30))
-    async with serving(engine=ScriptedEngine(delay=0.02)) as url, open_tab(url) as tab:
+    words, engine = " ".join(f"word{i}" for i in range(200)), ScriptedEngine(delay=0.02)
+    async with serving(engine=engine) as url, open_tab(url) as tab:
         await tab.say(words)
+        await tab.until(lambda: sum(frame["type"] == "drawn" for frame in tab.frames) > 2)
+        engine.delay = 0.0
         await tab.until_answered(f"You said: {words}")
         drawn = [frame for frame in tab.frames if frame["type"] == "drawn"]
     assert len(drawn) > 2
@@ -30,9 +32,11 @@ async def test_reply_streams_and_ends_whole(serving: Serve) -> None:
 
 
 async def test_blocks_that_stand_are_not_sent_again(serving: Serve) -> None:
-    text = "one.\n\ntwo.\n\n" + " ".join(["three"] * 30)
-    async with serving(engine=ScriptedEngine(delay=0.02)) as url, open_tab(url) as tab:
+    text, engine = "one.\n\ntwo.\n\n" + " ".join(["three"] * 200), ScriptedEngine(delay=0.02)
+    async with serving(engine=engine) as url, open_tab(url) as tab:
         await tab.say(text)
+        await tab.until(lambda: "three" in " ".join(tab.texts()))
+        engine.delay = 0.0
         await tab.until_answered(f"You said: {text}")
         last = [frame for frame in tab.frames if frame["type"] == "drawn"][-1]
     assert last["keep"] >= 2
@@ -78,7 +82,7 @@ async def test_two_tabs_of_a_browser_show_the_same(serving: Serve) -> None:
 
 
 async def test_page_that_opens_in_the_middle_of_a_reply_gets_what_stands_there(serving: Serve) -> None:
-    words = " ".join(["word"] * 60)
+    words = " ".join(["word"] * 1000)
     async with serving(engine=ScriptedEngine(delay=SLOW)) as url, open_tab(url) as one:
         await one.say(words)
         await one.until(lambda: "word" in " ".join(one.texts()))

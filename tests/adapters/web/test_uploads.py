@@ -16,6 +16,7 @@ from core.errors import NotFetched
 from core.turns import Attachment
 from tests.adapters.web.conftest import Serve
 from tests.adapters.web.tab import Tab, open_tab
+from tests.core.store.steps import eventually
 
 LIMIT = 3_000_000
 
@@ -101,6 +102,37 @@ async def test_disk_is_not_filled(tmp_path: Path) -> None:
         await uploads.keep("ann", f"file-{number:04}", once(b"x" * 5, b"y" * 5))
     with pytest.raises(NoRoom):
         await uploads.keep("ann", "one-more", once(b"x"))
+
+
+async def test_what_nobody_sends_goes_also_when_nothing_more_comes(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, 10)
+    await uploads.keep("ann", "a" * 8, once(b"x"))
+    os.utime(tmp_path / "ann" / ("a" * 8), (0, 0))
+    async with asyncio.TaskGroup() as group:
+        clearing = group.create_task(uploads.clear())
+        await eventually(lambda: are_held(tmp_path, 0))
+        clearing.cancel()
+
+
+async def are_held(folder: Path, count: int) -> bool:
+    return len(held(folder)) == count
+
+
+async def test_what_is_coming_counts_as_if_it_were_as_large_as_it_may_be(tmp_path: Path) -> None:
+    uploads, may_end = Uploads(tmp_path, 10), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        await may_end.wait()
+        yield b"x"
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(50):
+            group.create_task(uploads.keep("ann", f"file-{number:04}", slow()))
+        await eventually(lambda: are_held(tmp_path, 50))
+        with pytest.raises(NoRoom):
+            await uploads.keep("ann", "one-more", once(b"x"))
+        may_end.set()
+    assert len(held(tmp_path)) == 50
 
 
 async def test_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Who is served: this machine until a first key exists, and from then on who has one."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -10,7 +12,9 @@ import pytest
 from bots.bot import Bot
 from bots.http.api.access import Access
 from bots.http.api.errors import ApiError
+from core.engine.engine import NOBODY, Caller, Completion, Message, Params
 from core.engine.scripted import ScriptedEngine
+from core.errors import Overloaded
 from core.store.api_keys import ApiKeys
 from core.store.store import Store
 from tests.bots.api.conftest import SERVED, client_of
@@ -87,6 +91,31 @@ async def test_client_is_told_its_limits_and_waits(bot: Bot, keys: ApiKeys) -> N
             await client.chat.completions.create(model="default", messages=HI)
     assert limited.value.code == "rate_limit_exceeded"
     assert 0 < int(limited.value.response.headers["retry-after"]) <= 60
+
+
+class Full(ScriptedEngine):
+    """Has no place until it is told to."""
+
+    full = True
+
+    @asynccontextmanager
+    async def generate(
+        self, messages: Sequence[Message], params: Params, caller: Caller = NOBODY
+    ) -> AsyncIterator[Completion]:
+        if self.full:
+            raise Overloaded
+        async with super().generate(messages, params, caller) as completion:
+            yield completion
+
+
+async def test_who_is_refused_is_charged_no_tokens(store: Store, keys: ApiKeys) -> None:
+    secret, _ = await keys.add("ann", tokens_per_minute=6)
+    engine = Full()
+    async with running(store=store, engine=engine, address=SERVED) as bot, client_of(bot, secret) as client:
+        with pytest.raises(openai.InternalServerError):
+            await client.chat.completions.create(model="default", messages=HI)
+        engine.full = False
+        await client.chat.completions.create(model="default", messages=HI)
 
 
 async def test_stream_of_a_revoked_key_ends_with_an_error(store: Store, keys: ApiKeys) -> None:

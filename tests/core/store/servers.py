@@ -23,6 +23,7 @@ from core.store.keys import SLOTS, Keys
 from core.turns import Conversation
 
 _START_SECONDS = 20.0
+_PATIENT = 15_000  # milliseconds
 
 
 class RedisServer:
@@ -138,6 +139,11 @@ class Pair:
         self.url = f"redis+sentinel://127.0.0.1:{port}/main"
         until(lambda: self._replicas() == ["slave"])
 
+    def kill_master(self) -> None:
+        """Its sentinel misses it soon. Else a master that is only slow would lose its place on a busy machine."""
+        self._sentinel.ask("SENTINEL", "SET", "main", "down-after-milliseconds", 300)
+        self.master.kill()
+
     def _replicas(self) -> list[str]:
         with Redis(port=self._sentinel.port, decode_responses=True) as sentinel:
             return [str(replica["flags"]) for replica in sentinel.sentinel_slaves("main")]
@@ -150,7 +156,7 @@ class _Sentinel(RedisServer):
         config.write_text(
             f"port {port}\nbind 127.0.0.1\n"
             f"sentinel monitor main 127.0.0.1 {master} 1\n"
-            "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 3000\n"
+            "sentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 3000\n"
         )
         self._command = [server_program(), str(config), "--sentinel"]
 
@@ -205,11 +211,21 @@ class Cluster:
         source.ask("CLUSTER MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.name(target))
         until(lambda: all(self._owner(server, slot) == target.port for server in self.servers))
 
+    def kill_first(self) -> None:
+        """Its replica takes its place soon. Else one that is only slow would lose its place on a busy machine."""
+        self._miss_after(1000)
+        self.servers[0].kill()
+
     def mend(self) -> None:
         """The first server was killed, and its replica has taken its place: now they are the other way round."""
         self.servers[0].ensure()
+        self._miss_after(_PATIENT)
         self.servers[0], self.replica = self.replica, self.servers[0]
         until(lambda: _is_followed(self.servers[0]))
+
+    def _miss_after(self, milliseconds: int) -> None:
+        for server in (*self.servers, self.replica):
+            server.ask("CONFIG", "SET", "cluster-node-timeout", milliseconds)
 
     def _owner(self, server: RedisServer, slot: int) -> int:
         """The port of the server that has a slot, as `server` sees it."""
@@ -226,7 +242,7 @@ class Cluster:
 
 def _clustered(fsync: str) -> RedisServer:
     port, bus = free_port(), free_port()
-    options = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "1000")
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(_PATIENT))
     partly = ("--cluster-require-full-coverage", "no")
     return RedisServer(port=port, fsync=fsync, options=(*options, *partly))
 

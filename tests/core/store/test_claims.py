@@ -246,15 +246,16 @@ async def test_what_was_claimed_for_a_caller_who_is_gone_is_anybodys_at_once(
     way, remote = lossy_way
     await accept(store, an_event())
     async with asyncio.TaskGroup() as group, way.holding("claim") as is_claimed:
-        taking = group.create_task(remote.claims.take(["web"], 1, wait=1))
+        taking = group.create_task(remote.claims.take(["web"], 1, wait=20))
         await is_claimed.wait()
         taking.cancel()
     assert (await take(store)).tries == 1
 
 
 async def test_what_was_read_by_a_process_that_ends_is_anybodys_at_once(
-    store_settings: StoreSettings, store: Store
+    store_settings: StoreSettings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("core.store.store._LEAVE_SECONDS", 20.0)  # a busy machine is late
     places = [Conversation.of(ROOM, f"place {number}") for number in range(20)]
     async with open_store(store_settings) as leaving:
         assert await nothing_is_ready(leaving)

@@ -128,7 +128,7 @@ async def test_turn_goes_on_when_a_replica_takes_the_place_of_its_server(
         await accept(store, an_event("one", conversation=place))
         claim = await take(store)
         await store.claims.showing(claim, 0, "once", 4, final=False)
-        cluster.servers[0].kill()
+        cluster.kill_first()
         await store.claims.shown(claim, 0, "m1")
         await complete(store, claim)
         await store.claims.delivered(claim)

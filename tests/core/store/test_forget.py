@@ -9,6 +9,7 @@ import pytest
 from core.errors import LeaseLost
 from core.store import logfile
 from core.store.aside import Aside
+from core.store.claim import Claim
 from core.store.client import StoreSettings
 from core.store.forget import Forget, Person
 from core.store.store import Store, open_store
@@ -232,3 +233,46 @@ def in_file(data_dir: Path, names: Sequence[bytes]) -> list[bytes]:
 
 async def are_in_file(data_dir: Path, names: Sequence[bytes], only: Sequence[bytes]) -> bool:
     return in_file(data_dir, names) == only
+
+
+async def tell(store: Store, message: str) -> None:
+    """Ann says something in that message, and is answered."""
+    await accept(store, said("ann", "a secret", ROOMS[0]))
+    claim = await take(store)
+    asked, answered = two_turns(claim.event, "yes", last=claim.last)
+    turns = replace(asked, messages=(message,)), answered
+    await store.claims.complete(claim, turns=turns, text="yes", window=1)
+    await store.claims.delivered(claim)
+
+
+async def answered_anew(store: Store) -> Claim:
+    """What Ann said was answered, and is to be answered once more."""
+    await tell(store, "m1")
+    await accept(store, said("ann", "regenerate", ROOMS[0], kind="act"))
+    return await take(store)
+
+
+async def test_what_is_deleted_while_it_is_answered_anew_does_not_come_back(store: Store) -> None:
+    claim = await answered_anew(store)
+    assert await forget(store).message(ROOMS[0], "m1")
+    with pytest.raises(LeaseLost):
+        await store.claims.complete(claim, turns=claim.window, text="anew", window=1, cut=2)
+    assert await texts(store, ROOMS[0]) == []
+
+
+async def test_what_is_deleted_while_its_new_answer_is_delivered_does_not_come_back(store: Store) -> None:
+    claim = await answered_anew(store)
+    await store.claims.complete(claim, turns=claim.window, text="anew", window=1, cut=2)
+    assert await forget(store).message(ROOMS[0], "m1")
+    await store.claims.delivered(claim, instead=replace(claim.window[-1], messages=("m2",)))
+    assert await texts(store, ROOMS[0]) == []
+
+
+async def test_what_was_deleted_before_is_no_hindrance(store: Store) -> None:
+    await tell(store, "m0")
+    assert await forget(store).message(ROOMS[0], "m0")
+    claim = await answered_anew(store)
+    newest = claim.window[-2:]
+    await store.claims.complete(claim, turns=newest, text="anew", window=1, cut=2)
+    await store.claims.delivered(claim, instead=replace(newest[-1], messages=("m2",)))
+    assert (await store.memory.turns(ROOMS[0], 1))[0].messages == ("m2",)

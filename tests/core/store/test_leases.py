@@ -120,11 +120,12 @@ async def test_lease_of_a_holder_that_died_ends_by_itself(store: Store) -> None:
 
 
 async def test_work_goes_on_for_longer_than_one_lease(store: Store, other: Store) -> None:
-    first, second = Shift(store, lease=2.0), Shift(other, lease=2.0)  # no machine is busy for so long
+    first, second = Shift(store, lease=6.0), Shift(other, lease=6.0)  # no machine is busy for so long
+    first.leases._renew_every = 0.2
     async with first.there():
         await first.until(begun=1)
         async with second.there():
-            end = await now(store) + 2.5
+            end = await now(store) + 6.5
 
             async def lease_is_long_over() -> bool:
                 return await now(store) > end
@@ -166,8 +167,9 @@ async def test_lease_that_somebody_else_has_after_a_failure_of_redis_is_lost_at_
     async with shift.there():
         await shift.until(begun=1)
         key = shift.leases._key(NAME)
-        await store.client.read(lambda redis: redis.set(key, "elsewhere/9/usurper", px=200))
+        await store.client.read(lambda redis: redis.set(key, "elsewhere/9/usurper", px=60_000))
         await shift.until(ended=1)
+        await store.client.read(lambda redis: redis.delete(key))
         await shift.until(begun=2)
 
 

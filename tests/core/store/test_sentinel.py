@@ -33,7 +33,7 @@ async def test_turn_goes_on_after_a_fail_over_in_its_middle(pair: Pair, data_dir
         await store.claims.shown(claim, 0, "m1")
         async with store.inbox.watch(CONVERSATION) as changes:
             assert (await anext(changes)).text == "once"
-            pair.master.kill()
+            pair.kill_master()
             await store.claims.showing(claim, 0, "once upon", 9, final=False)
             assert (await anext(changes)).text == "once upon"
         assert claim.parts == [Part("once upon", 9, "m1")]
@@ -55,7 +55,7 @@ async def test_what_was_acknowledged_before_a_fail_over_is_there_after_it(pair: 
             await asyncio.to_thread(until, lambda: pair.master.ask("INFO", "clients")["blocked_clients"] > 0)
             assert not any(task.done() for task in accepting)  # the replica does not have them
         await asyncio.gather(*accepting)
-        pair.master.kill()
+        pair.kill_master()
         waiting = await store.inbox.turns(CONVERSATION, 9)
         assert [turn.text for turn in waiting] == ["one", "yes", *map(str, range(20))]
         await store.claims.delivered(claim)

@@ -125,9 +125,9 @@ async def test_pieces_of_one_message_are_answered_together_and_nothing_else_is(s
 
 
 async def test_piece_waits_for_the_next_one_and_that_for_one_more(store: Store) -> None:
-    await accept(store, piece("one", 0.5))
+    await accept(store, piece("one", 2.0))
     assert await store.claims.take(["web"], 1, wait=0.05) == []
-    await accept(store, piece("two", 0.5))
+    await accept(store, piece("two", 2.0))
     assert await store.claims.take(["web"], 1, wait=0.05) == []
     await accept(store, said("three"))
     assert (await take(store)).event.text == "one\ntwo\nthree"
@@ -145,21 +145,21 @@ async def test_pieces_of_two_people_are_not_mixed(store: Store) -> None:
 
 async def test_piece_does_not_end_what_it_belongs_to(store: Store) -> None:
     await store.places.put(CONVERSATION, "when_busy", "interrupt")
-    await accept(store, said("before"), piece("one", 1), said("two"))
+    await accept(store, said("before"), piece("one", 3.0), said("two"))
     stopped = {claim.event.text: claim.stopped for claim in [await answer(store) for _ in range(2)]}
     assert stopped == {"before": True, "one\ntwo": False}
 
 
 async def test_pieces_outlive_the_process_that_has_seen_them(store_settings: StoreSettings) -> None:
     async with open_store(store_settings) as first:
-        await accept(first, piece("one", 0.3), said("two"))
+        await accept(first, piece("one", 2.0), said("two"))
         assert await first.claims.take(["web"], 1, wait=0.05) == []
     async with open_store(store_settings) as second:
         assert (await take(second)).event.text == "one\ntwo"
 
 
 async def test_pieces_outlive_a_process_that_is_killed_while_they_wait(hasty: Store, heir: Store) -> None:
-    await accept(hasty, piece("one", 0.3), said("two"))
+    await accept(hasty, piece("one", 2.0), said("two"))
     assert await hasty.claims.take(["web"], 1, wait=0.05) == []
     assert (await take_over(heir)).event.text == "one\ntwo"
 
