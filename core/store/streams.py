@@ -113,12 +113,13 @@ class WorkQueue:
         await self._put_back()
 
     async def _end_reads(self) -> None:
-        if self._reads:
+        """Also those that begin meanwhile."""
+        while self._reads:
             await asyncio.wait(self._reads.values())
-        for read in self._reads.values():
-            if not read.cancelled() and not isinstance(answer := read.result(), StoreUnavailable):
-                self._left += answer
-        self._reads.clear()
+            for streams in [streams for streams, read in self._reads.items() if read.done()]:
+                read = self._reads.pop(streams)
+                if not read.cancelled() and not isinstance(answer := read.result(), StoreUnavailable):
+                    self._left += answer
 
     async def _put_back(self) -> None:
         self._left += [entry for _, entry in self._put_off]

@@ -11,6 +11,7 @@ from core.store.store import Store, open_store
 from core.turns import Conversation, Part, Room
 from tests.core.store.events import CONVERSATION, ROOM, an_event, two_turns
 from tests.core.store.lossy import Lossy
+from tests.core.store.servers import RedisServer
 from tests.core.store.steps import accept, answer, complete, eventually, nothing_is_ready, take, take_over
 
 
@@ -285,3 +286,17 @@ async def test_a_beat_that_fails_in_one_shard_renews_the_others(store: Store) ->
     assert not broken.lost
     with pytest.raises(StoreUnavailable):
         await store.claims.beat([broken])
+
+
+async def test_what_a_reading_brings_after_its_caller_has_gone_is_let_by(
+    store_settings: StoreSettings, store: Store, redis_server: RedisServer
+) -> None:
+    async with open_store(store_settings) as leaving, asyncio.TaskGroup() as group:
+        assert await nothing_is_ready(leaving)
+        with redis_server.paused():
+            assert await leaving.claims.take(["web"], 1, wait=0.05) == []
+            group.create_task(accept(store, an_event()))
+            await asyncio.sleep(0.05)
+        await leaving.claims.pass_by()
+        # Before its entry is stale.
+        assert await eventually(lambda: store.claims.take(["web"], 1, wait=1.0), within=7.0)
