@@ -56,7 +56,8 @@ class Handler:
         self._consents = Consents(store.client)
         self._links = Links(store.client)
         self._allowances = Allowances(store.client)
-        self._filed = {"file": self._file, "export": self._export}
+        filed = {"file": self._file, "export": self._export}
+        self._filed = {name: does for name, does in filed.items() if name not in (more or {})}
         self._commands: dict[str, Does] = {
             "stats": self._stats,
             "consent": self._consent,

@@ -120,4 +120,4 @@ class Saying:
             raise
         except Exception as exc:  # noqa: BLE001 - commands are other people's code, too
             log.error("could not do what %s asks for\n%s", event.id, trace(exc))  # noqa: TRY400
-            return Said(translated(CoreError.reply, event.locale))
+            return Said("" if event.kind == "delete" else translated(CoreError.reply, event.locale))
