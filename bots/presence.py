@@ -17,7 +17,7 @@ from bots.instruments import sight
 from bots.instruments.instruments import Instruments
 from bots.instruments.sight import Sight
 from core.engine.engine import Engine
-from core.errors import Overloaded, StoreUnavailable
+from core.errors import AWAY
 from core.store.store import Store
 from core.worker import Worker
 
@@ -27,7 +27,6 @@ EVERY = 2.0
 """Seconds between two sights."""
 
 _AGAIN_SECONDS = 1.0
-_AWAY = (StoreUnavailable, Overloaded)
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -69,7 +68,7 @@ class Presence:
             try:
                 async with self._announcements.listening("orders", self._hear):
                     await self._show_for_ever()
-            except _AWAY as exc:
+            except AWAY as exc:
                 log.debug("nobody sees this process: %s", exc)
                 await asyncio.sleep(_AGAIN_SECONDS)
 

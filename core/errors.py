@@ -82,6 +82,10 @@ class StoreUnavailable(CoreError):
     reply = msgid("I cannot reach my memory right now. Please try again in a minute.")
 
 
+AWAY = (StoreUnavailable, Overloaded)
+"""What may be asked of the store and not be answered now. Both pass."""
+
+
 class LeaseLost(CoreError):
     """Another worker owns the conversation now. Whoever sees this stops and touches nothing more."""
 

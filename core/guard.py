@@ -7,10 +7,8 @@ used up a limit is told when that ends, once.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Generic, TypeVar, get_args
 
 from core.access import Access
@@ -19,7 +17,7 @@ from core.store.allowances import Allowances, Limits
 from core.store.links import LINK, Links, with_bot
 from core.store.places import QUIET, SCOPE
 from core.store.store import Store
-from core.turns import Conversation, Event, Shown, Turn
+from core.turns import AroundInbox, Conversation, Event
 
 _LIMITED = {"message", "edit", "act"}
 _SILENT = {"message", "edit", "act", "vote"}
@@ -42,12 +40,12 @@ class GuardSettings:
     scope: Scope = "thread"
 
 
-class Guard:
+class Guard(AroundInbox):
     """`core.turns.Inbox` for those who may. `use` exchanges the settings while others go on."""
 
     def __init__(self, store: Store, settings: GuardSettings) -> None:
+        super().__init__(store.inbox)
         self._store = store
-        self._inbox = store.inbox
         self._allowances = Allowances(store.client)
         self._settings = settings
         self._places: _Known[dict[str, str]] = _Known(lambda name: store.places.of(Conversation(name)))
@@ -117,18 +115,6 @@ class Guard:
         else:
             follows = scope in {None, "person"}
         return scoped(event, scope or self._settings.scope, link if follows else "")
-
-    def watch(self, conversation: Conversation) -> AbstractAsyncContextManager[AsyncIterator[Shown]]:
-        return self._inbox.watch(conversation)
-
-    async def turns(self, conversation: Conversation, last: int) -> list[Turn]:
-        return await self._inbox.turns(conversation, last)
-
-    async def get(self, key: str) -> bytes | None:
-        return await self._inbox.get(key)
-
-    async def set(self, key: str, value: bytes, *, expires: timedelta) -> None:
-        await self._inbox.set(key, value, expires=expires)
 
 
 class _Known(Generic[T]):

@@ -4,7 +4,7 @@ settings and commands. Knows no platform and no model.
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -56,10 +56,10 @@ class Handler:
         self._consents = Consents(store.client)
         self._links = Links(store.client)
         self._allowances = Allowances(store.client)
-        filed = {"file": self._file, "export": self._export}
-        self._filed = {name: does for name, does in filed.items() if name not in (more or {})}
-        self._commands: dict[str, Does] = {
+        self._commands: dict[str, Callable[[Event, str], Awaitable[str | Said]]] = {
+            "file": self._file,
             "stats": self._stats,
+            "export": self._export,
             "consent": self._consent,
             LINK: self._link,
             "forget": self._forget_person,
@@ -74,11 +74,10 @@ class Handler:
             return Said("")
         settings = await self._store.places.of(event.conversation)
         event = replace(event, locale=settings.get(LANGUAGE, event.locale))
-        if event.kind == "command" and event.text in self._filed:
-            return await self._filed[event.text](event)
-        return Said(await self._answered(event))
+        said = await self._answered(event)
+        return said if isinstance(said, Said) else Said(said)
 
-    async def _answered(self, event: Event) -> str:
+    async def _answered(self, event: Event) -> str | Said:
         match event.kind:
             case "vote":
                 return translated(await self._vote(event), event.locale)
@@ -116,7 +115,7 @@ class Handler:
     def _unknown(self, event: Event) -> str:
         return translated(notices.NO_COMMAND, event.locale)
 
-    async def _file(self, event: Event) -> Said:
+    async def _file(self, event: Event, _rest: str) -> Said:
         turns = await self._store.memory.turns(event.conversation, _COUNTED)
         answer = next((turn.text for turn in reversed(turns) if turn.role == "assistant" and turn.text), "")
         if not answer:
@@ -138,7 +137,7 @@ class Handler:
             ),
         )
 
-    async def _export(self, event: Event) -> Said:
+    async def _export(self, event: Event, _rest: str) -> Said:
         turns, left = await self._remembered(event)
         if not (turns or left):
             return Said(translated(notices.STATS_NOTHING, event.locale))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
 from core.answer import Deliver
-from core.errors import CoreError, Overloaded, Refused, StoreUnavailable
+from core.errors import AWAY, CoreError, Refused
 from core.handler import Handler, Said
 from core.languages import translated
 from core.names import Names, platform_of
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 16  # on each platform
 
-_AWAY = (StoreUnavailable, Overloaded)  # in what is asked of the store, both pass
 _ASK_AGAIN = 1.0
 
 
@@ -69,7 +68,7 @@ class Saying:
                 most = min(free.values(), default=1)
                 try:
                     entries = await self._control.take(free, most, wait=1.0, wanted=self._is_answered)
-                except _AWAY as exc:
+                except AWAY as exc:
                     log.warning("the store is away: %s", exc)
                     await asyncio.sleep(_ASK_AGAIN)
                     continue
@@ -86,7 +85,7 @@ class Saying:
         try:
             if await self._is_said(entry) or entry.age > self._patience:
                 await self._control.done(entry)
-        except _AWAY as exc:
+        except AWAY as exc:
             log.warning("the store went away while %s was answered: %s", event.id, exc)
         finally:
             holding.cancel()
@@ -103,7 +102,7 @@ class Saying:
                 said = await self._answer(event)
                 if said.text:
                     await deliver(event, Notice(self._control, entry, said.text, said.filed))
-        except (*_AWAY, TimeoutError) as exc:
+        except (*AWAY, TimeoutError) as exc:
             log.warning("could not answer %s yet: %s", event.id, type(exc).__name__)
             return False
         except Refused as exc:
@@ -116,7 +115,7 @@ class Saying:
         """What the handler says. Whoever asked for what fails hears of it. Raises what passes."""
         try:
             return await self._handler.handle(event)
-        except (*_AWAY, TimeoutError):
+        except (*AWAY, TimeoutError):
             raise
         except Exception as exc:  # noqa: BLE001 - commands are other people's code, too
             log.error("could not do what %s asks for\n%s", event.id, trace(exc))  # noqa: TRY400

@@ -23,7 +23,7 @@ from typing import Literal
 
 from core.answer import Answer, Deliver
 from core.dialogue import Dialogue
-from core.errors import CoreError, LeaseLost, Overloaded, StoreUnavailable
+from core.errors import AWAY, CoreError, LeaseLost
 from core.extension import Extension, Hooks
 from core.files.reader import Reader
 from core.folding import Folding
@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 # How long the store may take to answer a worker that ends, and how long giving a conversation back may take.
 _ANSWER_SECONDS = 1.0
 _GIVE_BACK_SECONDS = 0.5
-
-_AWAY = (StoreUnavailable, Overloaded)  # in what a worker asks of the store, both pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,12 +194,12 @@ class Worker:
 
     async def _pass_by(self) -> None:
         """What is given back must not come to us again."""
-        with suppress(*_AWAY, TimeoutError):
+        with suppress(*AWAY, TimeoutError):
             async with asyncio.timeout(self._settings.take_seconds + _ANSWER_SECONDS):
                 await self._store.claims.pass_by()
 
     async def _leave_fleet(self) -> None:
-        with suppress(*_AWAY, TimeoutError):
+        with suppress(*AWAY, TimeoutError):
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._store.fleet.leave()
 
@@ -212,7 +210,7 @@ class Worker:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 others = await self._store.fleet.others()
-        except (*_AWAY, TimeoutError) as exc:
+        except (*AWAY, TimeoutError) as exc:
             log.warning("nobody knows whether another worker is there: %s", exc)
             return
         for answer in self._running.values():
@@ -252,7 +250,7 @@ class Worker:
             platforms = {platform_of(name) for name in self._answered}
             taken = platforms and {*platforms, PEOPLE}
             claims = await self._store.claims.take(taken, free, wait=wait, wanted=self._may_be_answered)
-        except _AWAY as exc:
+        except AWAY as exc:
             await self._store_away(exc)
             return
         for claim in claims:
@@ -295,7 +293,7 @@ class Worker:
                 await self._turn(answer, ended)
             except* LeaseLost:
                 log.warning("lost the lease: %s", claim.event.id)
-            except* _AWAY as failures:
+            except* AWAY as failures:
                 # The lease runs out by itself, and the entry is claimed again when the store is back.
                 ended("interrupted")
                 log.warning("the store went away in a turn: %s: %s", claim.event.id, failures.exceptions[0])
@@ -392,7 +390,7 @@ class Worker:
                     await self._hand_over()
                 elif not self._draining.is_set():
                     await self._store.fleet.beat(self._deliver.keys())
-            except _AWAY as exc:
+            except AWAY as exc:
                 log.warning("no heartbeat: %s", exc)
             self._has_beaten.set()
             await asyncio.sleep(self._store.claims.beat_every)
@@ -422,7 +420,7 @@ class Worker:
                 async with self._store.claims.stops() as stops:
                     async for conversation in stops:
                         await self._beat([claim for claim in self._running if claim.conversation == conversation])
-            except _AWAY as exc:
+            except AWAY as exc:
                 await self._store_away(exc)
 
     async def _say_for_ever(self) -> None:

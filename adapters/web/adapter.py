@@ -25,7 +25,7 @@ from adapters.web.requests import FILES, KEY_NEEDED, requests
 from adapters.web.session import LOCKED, TRY_AGAIN_LATER, Session
 from adapters.web.settings import WebSettings
 from adapters.web.uploads import Uploads
-from core.errors import NotFetched, Overloaded, StoreUnavailable
+from core.errors import AWAY, NotFetched
 from core.languages import msgid, translated
 from core.turns import Attachment, Event, Inbox, News, Reply
 
@@ -34,7 +34,6 @@ _NOT_READY = msgid("I am not ready for this page yet. It tries again by itself."
 _CHECK_SECONDS = 2.0
 _LOOKED_AT = 100  # turns
 _ANSWERED = {"message", "edit", "act"}  # what the model writes something to
-_AWAY = (StoreUnavailable, Overloaded)
 
 
 class WebAdapter:
@@ -98,7 +97,7 @@ class WebAdapter:
         try:
             owner = await owner_of(socket, self._keys)
             chat = None if owner is None else await self._chat_of(owner, socket)
-        except _AWAY as exc:
+        except AWAY as exc:
             await socket.accept()
             await self._refuse(socket, Trouble(translated(exc.reply, locale_of(socket))), TRY_AGAIN_LATER)
             return
@@ -147,5 +146,5 @@ class WebAdapter:
         valid = True
         while valid:
             await (asyncio.sleep(_CHECK_SECONDS) if owner.key else asyncio.Event().wait())
-            with suppress(*_AWAY):
+            with suppress(*AWAY):
                 valid = await self._keys.valid(owner.key) is not None

@@ -6,7 +6,6 @@ cannot be rebound and are always fine. And a WebSocket is not held to the same-o
 Origin, which a site cannot choose either, must be the host that was asked; and so must that of an upload.
 """
 
-import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -14,6 +13,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
+
+from adapters.web.hosts import is_address
 
 _LOCAL = frozenset({"localhost"})
 
@@ -45,13 +46,7 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         name = _name(host)
-        if name is None:
-            return False
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return name in self._names
-        return True
+        return name is not None and (name in self._names or is_address(name))
 
 
 def _changes(scope: Scope) -> bool:

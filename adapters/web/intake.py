@@ -15,7 +15,7 @@ from adapters.web.settings import WebSettings
 from adapters.web.shelf import Shelf
 from adapters.web.uploads import Uploads
 from adapters.web.words import WORDS
-from core.errors import CoreError, Overloaded, StoreUnavailable
+from core.errors import AWAY, CoreError
 from core.languages import msgid, translated
 from core.turns import ACTIONS, Attachment, Event, Inbox
 
@@ -90,7 +90,7 @@ class Intake:
                 await self._refuse(frame, translated(_TOO_MANY, self._locale))
                 return
             await self._inbox.accept(event)
-        except (StoreUnavailable, Overloaded) as exc:
+        except AWAY as exc:
             await self._refuse(frame, translated(exc.reply, self._locale))
         else:
             await self._send(frames.Taken(frame.id, key))

@@ -7,20 +7,19 @@ is named by a hash, or by the key's id, which may stand in the store's keys and 
 """
 
 import hashlib
-import ipaddress
 import re
 import secrets
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from adapters.web.hosts import FORWARDED, is_loopback
 from adapters.web.library import Keys
 
 COOKIE, KEY_COOKIE = "trialogue", "trialogue-key"
 
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 _KEPT_SECONDS = 400 * 24 * 3600  # the most that browsers allow; renewed each time the page connects
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +54,9 @@ def _is_local(connection: HTTPConnection) -> bool:
     """Whether it comes from a browser on this machine, as far as one can tell. A proxy here says in a header for
     whom it asks, or asks under a name of its own."""
     client, host = connection.client, connection.url.hostname
-    if client is None or any(name in connection.headers for name in _FORWARDED):
+    if client is None or any(name in connection.headers for name in FORWARDED):
         return False
-    return _is_loopback(client.host) and (host == "localhost" or _is_loopback(host or ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    return is_loopback(client.host) and (host == "localhost" or is_loopback(host or ""))
 
 
 def _cookie(connection: HTTPConnection, name: str, value: str) -> str:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from adapters.web.library import Keys
 from adapters.web.owner import by_key, locale_of, owner_of
 from adapters.web.uploads import NoRoom, Uploads
-from core.errors import NotFetched, Overloaded, StoreUnavailable
+from core.errors import AWAY, NotFetched
 from core.languages import msgid, translated
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def requests(uploads: Uploads | None, keys: Keys, middleware: list[Middleware]) 
             owner = await by_key(request, key, keys)
         except ClientDisconnect:
             return Response(status_code=400)
-        except (StoreUnavailable, Overloaded) as exc:
+        except AWAY as exc:
             return _said(request, exc.reply, 503)
         if owner is None:
             return _said(request, _WRONG_KEY, 401)
@@ -61,7 +61,7 @@ class _Taking:
     async def take(self, request: Request) -> Response:
         try:
             owner = await owner_of(request, self._keys)
-        except (StoreUnavailable, Overloaded) as exc:
+        except AWAY as exc:
             return _said(request, exc.reply, 503)
         if owner is None:
             return _said(request, KEY_NEEDED, 401)

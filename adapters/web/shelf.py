@@ -12,7 +12,7 @@ from adapters.web import frames
 from adapters.web.drawing import Send
 from adapters.web.events import Chat, exchange_of, key_of_event
 from adapters.web.library import Library
-from core.errors import Overloaded, StoreUnavailable
+from core.errors import AWAY
 from core.turns import News
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Shelf:
     async def _show(self, words: str) -> None:
         try:
             found = await self._library.find(self._place, words)
-        except (StoreUnavailable, Overloaded) as exc:
+        except AWAY as exc:
             log.warning("the conversations of a page cannot be listed: %s", exc)
             return
         items = [frames.Listing(each.conversation.thread, each.title, each.at, each.excerpt) for each in found]

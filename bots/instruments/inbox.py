@@ -1,23 +1,20 @@
 """Watches what adapters accept; a trace begins here."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import timedelta
 
 from opentelemetry.trace import SpanKind
 
 from bots.instruments.metrics import Metrics
 from bots.instruments.tracing import Tracing, end
 from core.errors import CoreError
-from core.turns import Conversation, Event, Inbox, Shown, Turn
+from core.turns import AroundInbox, Event, Inbox
 
 
-class WatchedInbox:
+class WatchedInbox(AroundInbox):
     """`inbox`, as the adapter `name` is given it, watched."""
 
     def __init__(self, inbox: Inbox, name: str, metrics: Metrics, tracing: Tracing | None) -> None:
-        self._inbox = inbox
+        super().__init__(inbox)
         self._name = name
         self._metrics = metrics
         self._tracing = tracing
@@ -43,15 +40,3 @@ class WatchedInbox:
             raise
         finally:
             end(span, failure)
-
-    def watch(self, conversation: Conversation) -> AbstractAsyncContextManager[AsyncIterator[Shown]]:
-        return self._inbox.watch(conversation)
-
-    async def turns(self, conversation: Conversation, last: int) -> list[Turn]:
-        return await self._inbox.turns(conversation, last)
-
-    async def get(self, key: str) -> bytes | None:
-        return await self._inbox.get(key)
-
-    async def set(self, key: str, value: bytes, *, expires: timedelta) -> None:
-        await self._inbox.set(key, value, expires=expires)

@@ -1,8 +1,8 @@
-"""An engine around another one, which it is like in all that it does not do itself."""
+"""An engine around another one, and a completion: each is like its inner one in all that it does not do itself."""
 
 from collections.abc import Sequence
 
-from core.engine.engine import Engine, Load, Message
+from core.engine.engine import Completion, Engine, Load, Message
 
 
 class Around:
@@ -26,3 +26,21 @@ class Around:
 
     async def run(self) -> None:
         await self._inner.run()
+
+
+class AroundCompletion:
+    """What every completion around `inner` has. Its deltas are its own."""
+
+    def __init__(self, inner: Completion) -> None:
+        self._inner = inner
+
+    @property
+    def place_in_line(self) -> int:
+        return self._inner.place_in_line
+
+    @property
+    def estimate(self) -> float | None:
+        return self._inner.estimate
+
+    def spell(self, token_id: int) -> bytes:
+        return self._inner.spell(token_id)

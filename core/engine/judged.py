@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from core.engine.around import Around
+from core.engine.around import Around, AroundCompletion
 from core.engine.engine import NOBODY, Caller, Completion, Delta, Engine, Message, Params, Usage
 
 
@@ -61,26 +61,15 @@ class _Candidate:
         return "".join(delta.text for delta in self.deltas)
 
 
-class _Chosen:
+class _Chosen(AroundCompletion):
     """The completion of one delta, when all candidates are whole."""
 
     def __init__(self, inner: Completion, judge: Scores, messages: Sequence[Message], candidates: int) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._judge = judge
         self._messages = messages
         self._candidates = [_Candidate() for _ in range(candidates)]
         self._is_over = False
-
-    @property
-    def place_in_line(self) -> int:
-        return self._inner.place_in_line
-
-    @property
-    def estimate(self) -> float | None:
-        return self._inner.estimate
-
-    def spell(self, token_id: int) -> bytes:
-        return self._inner.spell(token_id)
 
     def __aiter__(self) -> "_Chosen":
         return self

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
+from core.engine.around import AroundCompletion
 from core.engine.engine import Call, Completion, Delta, Logprob
 
 OPENING, CLOSING = "<tool_call>", "</tool_call>"
@@ -59,23 +60,12 @@ class ToolCalls:
         return ""
 
 
-class Calling:
+class Calling(AroundCompletion):
     """`inner` with its calls of tools taken out of the text: the last delta of a candidate has them."""
 
     def __init__(self, inner: Completion) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._candidates: defaultdict[int, _Candidate] = defaultdict(_Candidate)
-
-    @property
-    def place_in_line(self) -> int:
-        return self._inner.place_in_line
-
-    @property
-    def estimate(self) -> float | None:
-        return self._inner.estimate
-
-    def spell(self, token_id: int) -> bytes:
-        return self._inner.spell(token_id)
 
     def __aiter__(self) -> "Calling":
         return self

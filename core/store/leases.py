@@ -15,14 +15,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from core.errors import Overloaded, StoreUnavailable
+from core.errors import AWAY
 from core.store.background import background
 from core.store.client import Client
 
 log = logging.getLogger(__name__)
 
 _GIVE_BACK_SECONDS = 1.0
-_AWAY = (StoreUnavailable, Overloaded)
 
 
 class Leases:
@@ -66,7 +65,7 @@ class Leases:
             started = _now()
             try:
                 other = await self._ask(name, token, self._lease)
-            except _AWAY as exc:
+            except AWAY as exc:
                 log.warning("nobody knows who has %s: %s", name, exc)
             else:
                 if other is None:
@@ -96,7 +95,7 @@ class Leases:
             started = _now()
             try:
                 other = await self._ask(name, token, self._lease)
-            except _AWAY as exc:
+            except AWAY as exc:
                 log.warning("could not renew %s: %s", name, exc)
                 continue
             if limit.expired():
@@ -104,7 +103,7 @@ class Leases:
             limit.reschedule(_now() if other is not None else started + self._lease - self._margin)
 
     async def _give_back(self, name: str, token: str) -> None:
-        with suppress(*_AWAY, TimeoutError):
+        with suppress(*AWAY, TimeoutError):
             async with asyncio.timeout(_GIVE_BACK_SECONDS):
                 await self._ask(name, token, 0.0)
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from core.errors import Overloaded, StoreUnavailable
+from core.errors import AWAY
 from core.store.channels import Channels
 from core.store.client import Client
 from core.turns import News
@@ -21,7 +21,7 @@ async def tell(client: Client, news: News) -> None:
     channel, message = _channel(client, news.conversation.place), msgspec.json.encode(news)
     try:
         await client.read(lambda redis: redis.execute_command("PUBLISH", channel, message))
-    except (StoreUnavailable, Overloaded) as exc:
+    except AWAY as exc:
         log.debug("news of %s is lost: %s", news.conversation, exc)
 
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 
-from core.errors import Overloaded, StoreUnavailable
+from core.errors import AWAY
 from core.store.client import Client
 from core.store.records import VERSION, is_older
 from core.store.renewal import Renewal
@@ -44,7 +44,7 @@ class Upkeep:
                 if await self._is_due():
                     await self.once()
                     await self._mark(_EVERY)
-            except (StoreUnavailable, Overloaded) as exc:
+            except AWAY as exc:
                 log.warning("the upkeep of the store was interrupted: %s", exc)
             await asyncio.sleep(self._look_every)
 

@@ -8,7 +8,7 @@ Everybody imports them from here.
 
 from core.turns.event import ACTIONS, Action, Attachment, Event, Kind, Quote, Sampling, WhenBusy, kind_of
 from core.turns.fleet import Fleet
-from core.turns.inbox import Inbox, Shown
+from core.turns.inbox import AroundInbox, Inbox, Shown
 from core.turns.library import Listed, News
 from core.turns.reply import Control, Draft, Part, Reply, key_of
 from core.turns.room import Conversation, Room, Speaker
@@ -17,6 +17,7 @@ from core.turns.turn import Called, Cost, Cut, Document, Role, Turn, Version
 __all__ = [
     "ACTIONS",
     "Action",
+    "AroundInbox",
     "Attachment",
     "Called",
     "Control",

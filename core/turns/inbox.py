@@ -50,3 +50,22 @@ class Inbox(Protocol):
         ...
 
     async def set(self, key: str, value: bytes, *, expires: timedelta) -> None: ...
+
+
+class AroundInbox:
+    """What every inbox around another one has. `accept` is its own."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def watch(self, conversation: Conversation) -> AbstractAsyncContextManager[AsyncIterator[Shown]]:
+        return self._inbox.watch(conversation)
+
+    async def turns(self, conversation: Conversation, last: int) -> list[Turn]:
+        return await self._inbox.turns(conversation, last)
+
+    async def get(self, key: str) -> bytes | None:
+        return await self._inbox.get(key)
+
+    async def set(self, key: str, value: bytes, *, expires: timedelta) -> None:
+        await self._inbox.set(key, value, expires=expires)

@@ -15,7 +15,7 @@ import msgspec
 from bots.http.admin.point import Point, Seen, point
 from bots.instruments.sight import Sight
 from bots.presence import EVERY
-from core.errors import Overloaded, StoreUnavailable
+from core.errors import AWAY
 from core.store.aside import Aside
 from core.store.store import Store
 
@@ -28,7 +28,7 @@ _WINDOW = 5  # looks that one point is made of; and so far points lie apart
 _MOST_POINTS = 360
 _AGAIN_SECONDS = 1.0
 _ASK_SECONDS = 1.0
-_AWAY = (StoreUnavailable, Overloaded, TimeoutError)
+_AWAY = (*AWAY, TimeoutError)
 
 
 class State(msgspec.Struct, frozen=True):

@@ -7,7 +7,6 @@ was pointed at us (the Host is then not ours).
 """
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from adapters.web.hosts import FORWARDED, is_address, is_loopback
 from bots.http.api.errors import ApiError, rate_limited, wrong_key
-from core.errors import Overloaded, StoreUnavailable
+from core.errors import AWAY
 from core.store.api_keys import Allowance, ApiKey, ApiKeys
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 2.0
 """How often a key is looked at while something is streamed for it."""
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 _MAKE_A_KEY = "Make a key with `trialogue keys add`"
 
 
@@ -74,7 +73,7 @@ class Access:
             return
         try:
             await self._keys.charge(visitor.key, tokens)
-        except (StoreUnavailable, Overloaded) as exc:
+        except AWAY as exc:
             log.warning("%d tokens of key %s were not counted: %s", tokens, visitor.key.id, exc)
 
     async def until_revoked(self, visitor: Visitor, authorization: str | None) -> None:
@@ -88,7 +87,7 @@ class Access:
                 else:
                     key = await self._keys.find(secret)
                     valid = key is not None and key.is_valid
-            except (StoreUnavailable, Overloaded):
+            except AWAY:
                 continue
             if not valid:
                 return
@@ -104,7 +103,7 @@ class Access:
 
     def _check_local(self, scope: Scope, headers: Headers) -> None:
         client = scope.get("client")
-        if client is None or not _is_loopback(client[0]) or any(name in headers for name in _FORWARDED):
+        if client is None or not is_loopback(client[0]) or any(name in headers for name in FORWARDED):
             raise wrong_key(f"Without a key only this machine is served. {_MAKE_A_KEY}.")
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
@@ -118,28 +117,12 @@ class Access:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return name in self._names or _is_address(name)
+        return name in self._names or is_address(name)
 
 
 def _bearer(authorization: str | None) -> str:
     scheme, _, secret = (authorization or "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_loopback(host: str) -> bool:
-    if not _is_address(host):
-        return False
-    address = ipaddress.ip_address(host)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def _told(key: ApiKey, allowance: Allowance) -> dict[str, str]:
